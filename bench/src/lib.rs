@@ -1,0 +1,16 @@
+//! Peers and us, in one run: same machine, same payloads, same durability, cells interleaved.
+//!
+//! * [`coordination`]: three nodes each of Quipu, ZooKeeper and etcd, driven by one generator.
+//! * [`replicas`]: the Raft core alone, in memory, beside openraft and raft-rs.
+//!
+//! Figures from a shared machine are noisy: read the ratios, and CPU per operation before operations per second.
+#![deny(missing_docs)]
+
+pub mod coordination;
+pub mod machine;
+pub mod processes;
+pub mod replicas;
+pub mod report;
+
+/// What a benchmark fails with: a sentence for the person who started it.
+pub type Failure = Box<dyn std::error::Error>;

@@ -1,0 +1,12 @@
+//! A client's request.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../wires/tests/common/properties.rs"]
+#[allow(dead_code, reason = "each target runs one property")]
+mod properties;
+
+fuzz_target!(|frame: &[u8]| {
+    properties::request(frame);
+});

@@ -1,0 +1,14 @@
+//! Judges of what clients saw.
+//!
+//! * [`History`] is what a client model records: who asked what and when, and what came of it.
+//! * [`linearizability`] asks whether some order of the operations explains every answer.
+//! * [`sessions`] asks whether each session saw time go forward, as ZooKeeper promises.
+
+mod history;
+pub mod linearizability;
+mod models;
+pub mod sessions;
+
+pub use history::{Completion, History, Operation, OperationId};
+pub use linearizability::{Budget, Model, Verdict, Violation, check, check_by_key};
+pub use models::{Register, RegisterInput, RegisterOutput};

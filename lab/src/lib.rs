@@ -1,0 +1,17 @@
+//! The lab: the code that serves in a node, run here under faults, from one seed, in virtual time.
+//!
+//! * [`sim`] runs any [`quipu_base::Protocol`]: many nodes in one thread, with a network that loses, delays,
+//!   duplicates and reorders, disks that lose what was not synced, clocks that drift, and a nemesis.
+//! * [`check`] judges the histories that clients saw.
+//! * [`run`] runs a scenario over many seeds and prints how to reproduce what failed.
+//! * [`programs`] are scenarios for single protocols; [`coordination`] is the one for the whole service.
+//!
+//! The same seed gives the same run, on every machine: nothing here reads a clock, a file or an address.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod check;
+pub mod coordination;
+pub mod programs;
+pub mod run;
+pub mod sim;

@@ -1,0 +1,3 @@
+//! Scenarios: a protocol, its clients, its faults and its judge.
+
+pub mod register;

@@ -1,0 +1,14 @@
+//! What the tree promises, trap by trap.
+
+extern crate std;
+
+mod acls;
+mod formats;
+mod model;
+mod quotas;
+mod rig;
+mod rules;
+mod sessions;
+mod snapshots;
+mod speed;
+mod watches;

@@ -1,0 +1,376 @@
+//! The core's end of the journal.
+
+use super::Options;
+use super::buffer::Layout;
+use super::cleaner::{Candidate, Cleaner, Command, Piece};
+use super::error::{During, JournalError};
+use super::flusher::{Flusher, OnSync};
+use super::format::{Kind, MAX_PAYLOAD, OWN_STREAM, RecordView, SEGMENT_HEADER, Salt};
+use super::index::{Index, Location};
+use super::recover::Recovery;
+use super::shared::Shared;
+use bytes::Bytes;
+use quipu_base::{Place, StreamId, SyncPoint};
+use std::collections::VecDeque;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+/// Copies that a submit may add for compaction, in bytes, beside as many as it has itself.
+const COPY_BYTES: usize = 32 << 10;
+/// Records of an old segment that a submit may look at for compaction.
+const LOOK_RECORDS: usize = 1024;
+/// A segment of which less than one part in this many is alive is rewritten even when space is not short.
+const MOSTLY_DEAD: u64 = 4;
+/// Segments that may wait to be taken out of use.
+const RETIREES: usize = 64;
+
+/// Appends records without ever waiting for the disk. Dropping it writes what was submitted, and closes the journal.
+///
+/// One thread owns it. Syncing happens on a thread of the journal's own, which takes whatever was submitted while
+/// the last sync ran and syncs it at once: batches grow with load.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    index: Index,
+    layout: Layout,
+    options: Options,
+    cleaning: Cleaning,
+    copied_bytes: u64,
+    own_version: u64,
+    /// Segments given up, each with the batch that says so: once that is on disk they may go.
+    given_up: VecDeque<(u32, u64)>,
+    commands: Option<SyncSender<Command>>,
+    pieces: Receiver<Piece>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// How far the compaction of the oldest segment is.
+#[derive(Debug)]
+enum Cleaning {
+    Resting,
+    Reading,
+    Copying { piece: Piece, at: usize },
+}
+
+/// What a journal is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statistics {
+    /// Segments in use.
+    pub segments: u64,
+    /// Bytes in them, alive and dead.
+    pub written_bytes: u64,
+    /// Bytes of live records, with their headers.
+    pub live_bytes: u64,
+    /// Live records.
+    pub live_records: u64,
+    /// Bytes submitted and not yet on disk. Nothing here bounds them: who sees them grow must take in less.
+    pub unsynced_bytes: u64,
+    /// Syncs so far.
+    pub syncs: u64,
+    /// Bytes of payload copied by compaction so far.
+    pub copied_bytes: u64,
+}
+
+/// Reads records on any thread.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        recovery: Recovery,
+        options: Options,
+        on_sync: OnSync,
+    ) -> Result<Writer, JournalError> {
+        let (commands, received) = sync_channel(RETIREES);
+        let (sent, pieces) = sync_channel(1);
+        let cleaner = Cleaner::new(shared.clone(), recovery.gaps, received, sent);
+        let flusher = Flusher::new(shared.clone(), on_sync, options.segment_bytes);
+        let threads = vec![
+            spawn("journal-flusher", &shared, move || flusher.run())?,
+            spawn("journal-cleaner", &shared, move || cleaner.run())?,
+        ];
+        let journal = shared.directory.journal();
+        let own_version = recovery.index.last_index(OWN_STREAM).map_or(0, |last| last + 1);
+        let mut writer = Writer {
+            layout: Layout::new(
+                journal,
+                options.segment_bytes,
+                recovery.next_segment,
+                recovery.next_sequence,
+            ),
+            shared,
+            index: recovery.index,
+            options,
+            cleaning: Cleaning::Resting,
+            copied_bytes: 0,
+            own_version,
+            given_up: VecDeque::new(),
+            commands: Some(commands),
+            pieces,
+            threads,
+        };
+        if recovery.damaged && !recovery.marked {
+            writer.append_own(1);
+        }
+        Ok(writer)
+    }
+
+    /// Appends a record to the batch being gathered.
+    ///
+    /// # Panics
+    ///
+    /// If the place is not one ([`Place::first`] after its index, or the stream `u64::MAX`), or the payload is longer
+    /// than [`MAX_PAYLOAD`].
+    pub fn append(&mut self, place: Place, payload: &[u8]) {
+        assert!(place.first <= place.index, "a record must not make itself obsolete: {place:?}");
+        assert!(place.stream != OWN_STREAM, "this stream is the journal's own");
+        assert!(payload.len() <= MAX_PAYLOAD, "a record of {} bytes is too long", payload.len());
+        self.place(place, payload);
+    }
+
+    /// Hands the batch to the disk. Once everything appended so far is there, the journal says so with a `point` at
+    /// least as large as this one. Points only grow. If nothing was appended since the last submit, this does
+    /// nothing: that submit's point says it all.
+    pub fn submit(&mut self, point: SyncPoint) {
+        if self.layout.buffer().is_empty() || self.shared.has_failed() {
+            return;
+        }
+        self.compact();
+        self.close();
+        self.shared.submit(self.layout.buffer(), point);
+        self.retire();
+    }
+
+    /// Reads a live record, wherever it is. May wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// If the record cannot be read back from the disk.
+    pub fn fetch(&self, stream: StreamId, index: u64) -> Result<Option<Bytes>, JournalError> {
+        let Some(location) = self.locate(stream, index) else { return Ok(None) };
+        if let Some(record) = self.layout.find(location) {
+            return Ok(Some(Bytes::copy_from_slice(payload_of(record, location))));
+        }
+        match self.reader().read(location)? {
+            Some(payload) => Ok(Some(payload)),
+            None => Err(JournalError::Corrupt { segment: location.segment, offset: location.offset }),
+        }
+    }
+
+    /// Where a live record is, for [`Reader::read`].
+    pub fn locate(&self, stream: StreamId, index: u64) -> Option<Location> {
+        if stream == OWN_STREAM { None } else { self.index.locate(stream, index) }
+    }
+
+    /// A reader for other threads. It sees records once they are submitted.
+    pub fn reader(&self) -> Reader {
+        Reader { shared: self.shared.clone() }
+    }
+
+    /// Notes, with the next submit, that whatever was lost has been replaced: a journal that was damaged stays so,
+    /// over restarts, until then.
+    pub fn repaired(&mut self) {
+        self.append_own(0);
+    }
+
+    /// What the journal is doing.
+    pub fn statistics(&self) -> Statistics {
+        let mut statistics = Statistics {
+            segments: self.index.segments().len() as u64,
+            unsynced_bytes: self.shared.unsynced_bytes(),
+            syncs: self.shared.syncs(),
+            copied_bytes: self.copied_bytes,
+            ..Statistics::default()
+        };
+        for segment in self.index.segments() {
+            statistics.written_bytes += u64::from(segment.end);
+            statistics.live_bytes += segment.live_bytes;
+            statistics.live_records += segment.live_records;
+        }
+        statistics
+    }
+
+    fn append_own(&mut self, health: u8) {
+        let place = Place { stream: OWN_STREAM, first: self.own_version, index: self.own_version };
+        self.own_version += 1;
+        self.place(place, &[health]);
+    }
+
+    fn place(&mut self, place: Place, payload: &[u8]) {
+        self.make_room(payload.len());
+        let location = self.layout.push(Kind::Placed, place, payload);
+        self.index.place(place, location);
+    }
+
+    fn make_room(&mut self, payload: usize) {
+        if !self.layout.has_room(payload) {
+            self.close();
+            self.layout.next_segment();
+        }
+        self.index.begin_segment(self.layout.segment());
+    }
+
+    /// Closes the open batch. It says which segments nothing after it needs: those whose last live records were
+    /// copied or made obsolete up to here.
+    fn close(&mut self) {
+        let sequence = self.layout.sequence();
+        while let Some(released) = self.index.release(self.layout.segment()) {
+            self.given_up.push_back((released, sequence));
+        }
+        let oldest = self.index.segments().front().map_or(0, |segment| segment.number);
+        if let Some(closed) = self.layout.close(oldest) {
+            self.index.extend_segment(closed.segment, closed.end, closed.sequence);
+        }
+    }
+
+    /// Takes segments out of use once the disk says that they are not needed.
+    fn retire(&mut self) {
+        let synced = self.shared.synced();
+        while let Some((segment, _)) = self.given_up.front().filter(|(_, declared)| *declared <= synced) {
+            let commands = self.commands.as_ref().expect("open until dropped");
+            if commands.try_send(Command::Retire { segment: *segment }).is_err() {
+                return;
+            }
+            self.given_up.pop_front();
+        }
+    }
+
+    /// Goes on with the compaction of the oldest segment, by a bounded step.
+    fn compact(&mut self) {
+        match std::mem::replace(&mut self.cleaning, Cleaning::Resting) {
+            Cleaning::Resting => {
+                if let Some((segment, end)) = self.worth_compacting() {
+                    self.read(segment, SEGMENT_HEADER, end);
+                }
+            }
+            Cleaning::Reading => match self.pieces.try_recv() {
+                Ok(piece) => self.copy(piece, 0),
+                Err(_) => self.cleaning = Cleaning::Reading,
+            },
+            Cleaning::Copying { piece, at } => self.copy(piece, at),
+        }
+    }
+
+    /// The oldest segment, if rewriting it is worth it and all of it is on disk.
+    fn worth_compacting(&self) -> Option<(u32, u32)> {
+        let segments = self.index.segments();
+        let oldest = segments.front()?;
+        if oldest.number >= self.layout.segment() || oldest.last_sequence > self.shared.synced() {
+            return None;
+        }
+        let (mut written, mut live) = (0, 0);
+        for segment in segments {
+            written += u64::from(segment.end);
+            live += segment.live_bytes;
+        }
+        let segment_bytes = u64::from(self.options.segment_bytes);
+        let too_large = written > live * self.options.amplification + self.options.slack_bytes;
+        // Every restart begins a new segment, so there may be many small ones.
+        let too_many = segments.len() as u64 > 8 + live * self.options.amplification / segment_bytes;
+        let mostly_dead = oldest.live_bytes * MOSTLY_DEAD < u64::from(oldest.end) && segments.len() > 2;
+        (too_large || too_many || mostly_dead).then_some((oldest.number, oldest.end))
+    }
+
+    fn read(&mut self, segment: u32, offset: u32, end: u32) {
+        let commands = self.commands.as_ref().expect("open until dropped");
+        if commands.try_send(Command::Read { segment, offset, end }).is_ok() {
+            self.cleaning = Cleaning::Reading;
+        }
+    }
+
+    fn copy(&mut self, piece: Piece, mut at: usize) {
+        // What was wanted of the segment may have died meanwhile.
+        if self.index.segments().front().is_none_or(|oldest| oldest.number != piece.segment) {
+            return;
+        }
+        let budget = COPY_BYTES + self.layout.buffer().len();
+        let stop = piece.records.len().min(at + LOOK_RECORDS);
+        let mut copied = 0;
+        while at < stop && copied < budget {
+            copied += self.copy_if_live(&piece.records[at], &piece);
+            at += 1;
+        }
+        self.copied_bytes += copied as u64;
+        if at < piece.records.len() {
+            self.cleaning = Cleaning::Copying { piece, at };
+        } else if piece.next < piece.end {
+            self.read(piece.segment, piece.next, piece.end);
+        } else if self.index.segments().front().is_some_and(|oldest| oldest.live_records > 0) {
+            // Records that were readable when the journal was opened are not there any more.
+            self.shared.fail(JournalError::Corrupt { segment: piece.segment, offset: 0 });
+        }
+    }
+
+    fn copy_if_live(&mut self, candidate: &Candidate, piece: &Piece) -> usize {
+        let Place { stream, index, .. } = candidate.place;
+        if self.index.locate(stream, index) != Some(candidate.location) {
+            return 0;
+        }
+        let payload = piece.payload(candidate);
+        self.make_room(payload.len());
+        let location = self.layout.push(Kind::Copied, candidate.place, payload);
+        assert!(self.index.relocate(stream, index, candidate.location, location), "it was alive");
+        payload.len()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.commands = None;
+        self.shared.stop();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has already said so, and a panic in a drop would abort.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Reader {
+    /// Reads the record at `location`; `None` if it has become obsolete and its segment was taken out of use.
+    ///
+    /// # Errors
+    ///
+    /// If the record is there and cannot be read.
+    pub fn read(&self, location: Location) -> Result<Option<Bytes>, JournalError> {
+        if let Some(record) = self.shared.find_queued(location) {
+            return Ok(Some(Bytes::copy_from_slice(payload_of(&record, location))));
+        }
+        let Some(file) = self.shared.file(location.segment) else { return Ok(None) };
+        let path = self.shared.directory.segment_path(location.segment);
+        let mut bytes = vec![0; super::format::RECORD_HEADER + location.length as usize];
+        let outcome = file.read_exact_at(&mut bytes, u64::from(location.offset)).during("read", &path);
+        let salt = Salt::new(self.shared.directory.journal(), location.segment);
+        let valid = RecordView::decode(&bytes, salt, location.offset).is_some();
+        if valid && outcome.is_ok() {
+            return Ok(Some(Bytes::from(bytes).slice(super::format::RECORD_HEADER..)));
+        }
+        // The segment may have been recycled while it was read.
+        if self.shared.file(location.segment).is_none() {
+            return Ok(None);
+        }
+        outcome?;
+        Err(JournalError::Corrupt { segment: location.segment, offset: location.offset })
+    }
+}
+
+fn payload_of(record: &[u8], location: Location) -> &[u8] {
+    let payload = &record[super::format::RECORD_HEADER..];
+    assert_eq!(payload.len(), location.length as usize, "the index knows every record's length");
+    payload
+}
+
+fn spawn(
+    name: &str,
+    shared: &Shared,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, JournalError> {
+    thread::Builder::new()
+        .name(name.to_string())
+        .spawn(body)
+        .during("start a thread for", shared.directory.path())
+}

@@ -1,0 +1,163 @@
+//! What peers say to this node.
+
+use super::handshake::{self, Hello};
+use super::outbound::Outbound;
+use super::{HANDSHAKE_TIMEOUT, frame};
+use crate::reactor::Inbox;
+use bytes::BytesMut;
+use quipu_base::codec::Codec;
+use quipu_base::{NodeId, Protocol};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+
+/// The most connections that may be open at once, more than members there can be.
+const MAX_CONNECTIONS: usize = 512;
+
+/// How much is read at once, at least and at most.
+const READ_BYTES: std::ops::Range<usize> = 64 * 1024..1024 * 1024;
+
+/// What peers said since this node started.
+#[derive(Debug, Default)]
+pub struct InboundCounters {
+    /// Messages received, by peer.
+    pub messages: RefCell<BTreeMap<NodeId, u64>>,
+    /// Bytes received, by peer.
+    pub bytes: RefCell<BTreeMap<NodeId, u64>>,
+    /// Connections refused in the handshake, or before it since too many were open.
+    pub refused: Cell<u64>,
+    /// Connections closed since what came was malformed.
+    pub malformed: Cell<u64>,
+    /// Connections open now.
+    pub open: Cell<usize>,
+}
+
+/// Accepts the connections that peers dial, and queues what they say.
+pub struct Inbound<P: Protocol> {
+    inbox: Rc<Inbox<P>>,
+    outbound: Rc<Outbound>,
+    /// The connection in force of each peer: a newer one ends it.
+    current: RefCell<BTreeMap<NodeId, Rc<Notify>>>,
+    counters: Rc<InboundCounters>,
+}
+
+impl<P> Inbound<P>
+where
+    P: Protocol + 'static,
+    P::Message: Codec,
+{
+    /// Queues into `inbox`; whoever says hello is dialled back by `outbound`.
+    pub fn new(inbox: Rc<Inbox<P>>, outbound: Rc<Outbound>) -> Rc<Self> {
+        Rc::new(Inbound { inbox, outbound, current: RefCell::default(), counters: Rc::default() })
+    }
+
+    /// What peers said.
+    pub fn counters(&self) -> Rc<InboundCounters> {
+        self.counters.clone()
+    }
+
+    /// Ends every connection.
+    pub fn stop(&self) {
+        for (_, connection) in std::mem::take(&mut *self.current.borrow_mut()) {
+            connection.notify_one();
+        }
+    }
+
+    /// Accepts connections for as long as it is polled.
+    pub async fn listen(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) if self.counters.open.get() < MAX_CONNECTIONS => {
+                    let inbound = self.clone();
+                    self.counters.open.set(self.counters.open.get() + 1);
+                    spawn_local(async move {
+                        inbound.serve(stream).await;
+                        inbound.counters.open.set(inbound.counters.open.get() - 1);
+                    });
+                }
+                Ok(_) => bump(&self.counters.refused),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a peer");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self: &Rc<Self>, mut stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let own = self.outbound.identity();
+        let hello = match timeout(HANDSHAKE_TIMEOUT, handshake::admit(&mut stream, own)).await {
+            Ok(Ok(hello)) => hello,
+            Ok(Err(error)) => {
+                bump(&self.counters.refused);
+                tracing::debug!(%error, "refused a peer");
+                return;
+            }
+            Err(_) => return bump(&self.counters.refused),
+        };
+        let replaced = Rc::new(Notify::new());
+        if let Some(before) = self.current.borrow_mut().insert(hello.from, replaced.clone()) {
+            before.notify_one();
+        }
+        let Hello { from, address, .. } = hello;
+        self.outbound.introduced(from, address);
+        tokio::select! {
+            reason = self.receive(from, stream) => if let Some(reason) = reason {
+                bump(&self.counters.malformed);
+                tracing::warn!(peer = %from, reason, "closed a peer's connection");
+            },
+            () = replaced.notified() => {}
+        }
+        let mut current = self.current.borrow_mut();
+        if current.get(&from).is_some_and(|latest| Rc::ptr_eq(latest, &replaced)) {
+            current.remove(&from);
+        }
+    }
+
+    /// Reads until the connection ends. Says what was wrong, if the peer's bytes were.
+    async fn receive(&self, from: NodeId, mut stream: TcpStream) -> Option<&'static str> {
+        let max_frame = self.outbound.identity().max_frame;
+        let mut buffer = BytesMut::new();
+        loop {
+            loop {
+                match frame::next(&mut buffer, max_frame) {
+                    Ok(Some(messages)) => {
+                        if let Err(malformed) = self.queue(from, messages) {
+                            return Some(malformed.0);
+                        }
+                        self.inbox.room().await;
+                    }
+                    Ok(None) => break,
+                    Err(error) => return Some(error.sentence()),
+                }
+            }
+            // Never as much at once as a length claims: memory follows what has really been sent.
+            buffer.reserve(frame::lacking(&buffer).clamp(READ_BYTES.start, READ_BYTES.end));
+            match stream.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => *self.counters.bytes.borrow_mut().entry(from).or_default() += read as u64,
+            }
+        }
+    }
+
+    fn queue(&self, from: NodeId, mut messages: bytes::Bytes) -> Result<(), quipu_base::codec::Malformed> {
+        let mut count = 0;
+        while !messages.is_empty() {
+            self.inbox.message(from, P::Message::decode(&mut messages)?);
+            count += 1;
+        }
+        *self.counters.messages.borrow_mut().entry(from).or_default() += count;
+        Ok(())
+    }
+}
+
+fn bump(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}

@@ -1,0 +1,193 @@
+//! `quipu member`: who is in the cluster.
+
+use crate::Failure;
+use crate::http::{Answer, ask};
+use crate::status::{Nodes, status_of};
+use crate::table::render;
+use clap::{Args, Subcommand};
+use quipu_node::status::Status;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Change who is in the cluster while it serves.
+///
+/// Any node passes the wish on to the leader. While another change is under way, or no leader is known, it is
+/// asked again until --timeout.
+///
+/// Examples:
+///   quipu member list
+///   quipu member add 4 --peer 10.0.0.4:7181 --client 10.0.0.4:2181 --http 10.0.0.4:8181
+///   quipu member remove 2
+///   quipu member transfer 3               let member 3 lead
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    nodes: Nodes,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, global = true)]
+    timeout: u64,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Add a node: it learns, and votes once it has caught up
+    ///
+    /// Start the node first, with a configuration that lists no [[member]]s. Adding a member again changes its
+    /// addresses.
+    Add {
+        /// The new node's number, 1 to 255, never reused for another machine
+        id: u64,
+        /// Where the other nodes reach it
+        #[arg(long, value_name = "HOST:PORT")]
+        peer: String,
+        /// Where ZooKeeper clients reach it
+        #[arg(long, value_name = "HOST:PORT")]
+        client: String,
+        /// Where HTTP clients reach it
+        #[arg(long, value_name = "HOST:PORT", default_value = "")]
+        http: String,
+        /// Leave it a learner, which receives everything and never votes
+        #[arg(long)]
+        learner: bool,
+    },
+    /// Let a learner vote
+    Promote {
+        /// The learner
+        id: u64,
+    },
+    /// Remove a member; it may be the leader
+    Remove {
+        /// The member
+        id: u64,
+    },
+    /// Hand the leadership to a voter
+    Transfer {
+        /// The voter
+        id: u64,
+    },
+    /// List the members
+    List {
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
+    let (address, status) = arguments.nodes.first()?;
+    let operator = Operator { address, deadline };
+    match &arguments.command {
+        Command::Add { id, peer, client, http, learner } => {
+            let member = serde_json::json!({ "id": id, "peer": peer, "client": client, "http": http });
+            operator.wish("POST", "/v1/members", Some(&member.to_string()), &mut |_| {})?;
+            println!("member {id} learns");
+            if *learner { Ok(()) } else { operator.promote(*id) }
+        }
+        Command::Promote { id } => operator.promote(*id),
+        Command::Remove { id } => {
+            operator.wish("DELETE", &format!("/v1/members/{id}"), None, &mut |_| {})?;
+            println!("member {id} is removed; its process may be stopped now");
+            Ok(())
+        }
+        Command::Transfer { id } => {
+            operator.wish("POST", &format!("/v1/transfer/{id}"), None, &mut |_| {})?;
+            println!("member {id} takes the leadership over");
+            Ok(())
+        }
+        Command::List { json } => {
+            list(&status, *json);
+            Ok(())
+        }
+    }
+}
+
+fn list(status: &Status, json: bool) {
+    if json {
+        println!("{}", serde_json::json!({ "leader": status.leader, "members": status.members }));
+        return;
+    }
+    let rows: Vec<Vec<String>> = status
+        .members
+        .iter()
+        .map(|member| {
+            let votes = if member.voting { "yes" } else { "no" };
+            let leads = if status.leader == Some(member.id) { "leader" } else { "" };
+            let addresses = [member.peer.clone(), member.client.clone(), member.http.clone()];
+            [member.id.to_string(), votes.into()].into_iter().chain(addresses).chain([leads.into()]).collect()
+        })
+        .collect();
+    print!("{}", render(&["NODE", "VOTES", "PEER", "CLIENT", "HTTP", ""], &rows));
+}
+
+/// A node to ask, and how long.
+struct Operator {
+    address: String,
+    deadline: Instant,
+}
+
+/// What a node's refusal says.
+fn refusal_of(answer: &Answer) -> (String, String) {
+    let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let text = |key: &str| value[key].as_str().unwrap_or_default().to_string();
+    (text("error"), text("message"))
+}
+
+impl Operator {
+    /// Asks until it is granted. `meanwhile` is called with what a refusal says before it is asked again.
+    fn wish(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&str>,
+        meanwhile: &mut dyn FnMut(&str),
+    ) -> Result<(), Failure> {
+        const PAUSE: Duration = Duration::from_millis(200);
+        loop {
+            let answer = ask(method, &self.address, path, body)?;
+            if answer.status == 200 {
+                return Ok(());
+            }
+            let (code, message) = refusal_of(&answer);
+            match code.as_str() {
+                "already_done" => return Ok(()),
+                "no_leader" | "change_in_progress" | "not_caught_up" | "unknown" => meanwhile(&code),
+                _ => return Err(message),
+            }
+            if Instant::now() >= self.deadline {
+                return Err(format!("not done in time: {message}"));
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    /// Lets a learner vote, and shows how far it is until it may.
+    fn promote(&self, id: u64) -> Result<(), Failure> {
+        let mut shown = String::new();
+        self.wish("POST", &format!("/v1/members/{id}/promote"), None, &mut |code| {
+            let progress = if code == "not_caught_up" { self.progress(id) } else { None };
+            let line = progress.unwrap_or_else(|| format!("waiting: {}", code.replace('_', " ")));
+            if line != shown {
+                eprintln!("{line}");
+                shown = line;
+            }
+        })?;
+        println!("member {id} votes");
+        Ok(())
+    }
+
+    /// How far the leader says that a learner is.
+    fn progress(&self, id: u64) -> Option<String> {
+        let status = status_of(&self.address).ok()?;
+        let leader = status.members.iter().find(|member| Some(member.id) == status.leader)?;
+        let status = if leader.id == status.id { status } else { status_of(&leader.http).ok()? };
+        let learner = status.members.iter().find(|member| member.id == id)?;
+        Some(match (learner.matched.unwrap_or_default(), learner.active) {
+            (_, Some(false)) => format!("member {id} has not answered yet: is it running?"),
+            (matched, _) => format!("member {id} has {matched} of {} entries", status.last_index),
+        })
+    }
+}

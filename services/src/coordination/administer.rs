@@ -1,0 +1,235 @@
+//! Changing who is in the cluster: operators' wishes, and ZooKeeper's `reconfig`.
+//!
+//! The leader carries wishes out; other nodes pass them on. A wish that is lost on the way, or whose leader
+//! changes, is refused with `NoLeader` though it may still come true: wishes can be repeated without harm.
+
+use super::clients::Work;
+use super::members::{self, parse_server};
+use super::message::Message;
+use super::service::{Asked, Coordination, GROUP};
+use super::types::{Administer, Connection, Event, RefusalReason};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use quipu_base::{Env, Input, NodeId, RequestId, Time};
+use quipu_protocols::raft::{self, GroupsRequest};
+use quipu_wires::zookeeper::code;
+
+/// The wishes of this node's operators and clients that wait for the leader's word.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    next_token: u64,
+    waiting: BTreeMap<u64, Asker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asker {
+    Operator(RequestId),
+    Client(Connection),
+}
+
+/// A learner may vote when it lacks at most this many entries: it will have them within a round trip or two.
+const CAUGHT_UP_WITHIN: u64 = 1_000;
+
+impl Coordination {
+    /// An operator of this node wishes something.
+    pub(super) fn wish(&mut self, id: RequestId, wish: Administer, env: &mut Env<Self>) {
+        let token = self.new_token(Asker::Operator(id));
+        self.pass_on(token, wish, env);
+    }
+
+    fn new_token(&mut self, asker: Asker) -> u64 {
+        self.wishes.next_token += 1;
+        self.wishes.waiting.insert(self.wishes.next_token, asker);
+        self.wishes.next_token
+    }
+
+    fn pass_on(&mut self, token: u64, wish: Administer, env: &mut Env<Self>) {
+        match self.leader {
+            Some(leader) if leader == self.config.id => self.administer(None, token, wish, env),
+            Some(leader) => env.send(leader, Message::Administer { token, wish }),
+            None => self.wish_answered(token, Err(RefusalReason::NoLeader), env),
+        }
+    }
+
+    /// Carries out a wish, if this node leads.
+    pub(super) fn administer(
+        &mut self,
+        asker: Option<NodeId>,
+        token: u64,
+        wish: Administer,
+        env: &mut Env<Self>,
+    ) {
+        if !self.serves() {
+            self.answer_wish(asker, token, Err(RefusalReason::NoLeader), env);
+            return;
+        }
+        let request = match &wish {
+            Administer::Transfer(node) if !self.addresses.contains_key(node) => {
+                Err(RefusalReason::UnknownMember)
+            }
+            Administer::Transfer(node) => Ok(raft::Request::Transfer(*node)),
+            wish => {
+                let members: Vec<_> = self.addresses.values().cloned().collect();
+                members::plan(&members, wish, |node| self.has_caught_up(node, env.now())).map(raft::Request::Change)
+            }
+        };
+        match request {
+            Ok(request) => self.ask_for_wish(asker, token, request, env),
+            Err(reason) => self.answer_wish(asker, token, Err(reason), env),
+        }
+    }
+
+    fn ask_for_wish(
+        &mut self,
+        asker: Option<NodeId>,
+        token: u64,
+        request: raft::Request,
+        env: &mut Env<Self>,
+    ) {
+        let id = self.next_request();
+        self.asked.insert(id, Asked::Wish { asker, token });
+        self.consensus(env, Input::Request { id, request: GroupsRequest::Group(GROUP, request) });
+    }
+
+    fn has_caught_up(&self, node: NodeId, now: Time) -> bool {
+        let raft = self.raft();
+        let follower = raft.followers(now).find(|(known, ..)| *known == node);
+        follower.is_some_and(|(_, matched, active)| active && matched + CAUGHT_UP_WITHIN >= raft.commit_index())
+    }
+
+    /// Says what became of a wish, to whoever passed it on.
+    pub(super) fn answer_wish(
+        &mut self,
+        asker: Option<NodeId>,
+        token: u64,
+        result: Result<u64, RefusalReason>,
+        env: &mut Env<Self>,
+    ) {
+        match asker {
+            Some(node) => env.send(node, Message::Administered { token, result }),
+            None => self.wish_answered(token, result, env),
+        }
+    }
+
+    /// Says what became of a wish, to whoever had it.
+    pub(super) fn wish_answered(
+        &mut self,
+        token: u64,
+        result: Result<u64, RefusalReason>,
+        env: &mut Env<Self>,
+    ) {
+        match (self.wishes.waiting.remove(&token), result) {
+            (Some(Asker::Operator(id)), Ok(_)) => env.emit(Event::Done { id }),
+            (Some(Asker::Operator(id)), Err(reason)) => env.emit(Event::Refused { id, reason }),
+            (Some(Asker::Client(connection)), result) => self.reconfigured(connection, token, result, env),
+            (None, _) => {}
+        }
+    }
+
+    /// The leader has changed: what it was asked may or may not come true.
+    pub(super) fn wishes_lost(&mut self, env: &mut Env<Self>) {
+        let tokens: Vec<u64> = self.wishes.waiting.keys().copied().collect();
+        for token in tokens {
+            self.wish_answered(token, Err(RefusalReason::NoLeader), env);
+        }
+    }
+
+    /// ZooKeeper's own way to change the members (`ReconfigCommand`, `PrepRequestProcessor.pRequest2Txn`).
+    #[allow(clippy::too_many_arguments, reason = "they are the operation's")]
+    pub(super) fn reconfigure(
+        &mut self,
+        connection: Connection,
+        xid: i32,
+        joining: Option<String>,
+        leaving: Option<String>,
+        new_members: Option<String>,
+        config_id: i64,
+        env: &mut Env<Self>,
+    ) {
+        match self.reconfig_wish(connection, joining, leaving, new_members, config_id) {
+            Ok(wish) => {
+                let token = self.new_token(Asker::Client(connection));
+                self.queue(connection, xid, Work::Reconfigure { token, index: None }, env);
+                self.pass_on(token, wish, env);
+            }
+            Err(code) => self.queue(connection, xid, Work::Ready { result: Err(code) }, env),
+        }
+    }
+
+    fn reconfig_wish(
+        &mut self,
+        connection: Connection,
+        joining: Option<String>,
+        leaving: Option<String>,
+        new_members: Option<String>,
+        config_id: i64,
+    ) -> Result<Administer, i32> {
+        let client = self.clients.get(connection).ok_or(code::CONNECTION_LOSS)?;
+        if !self.tree.may_write(members::CONFIG_PATH, &client.identities) {
+            return Err(code::NO_AUTH);
+        }
+        let version = self.config_version();
+        if config_id != -1 && config_id != version {
+            return Err(code::BAD_VERSION);
+        }
+        let list = |text: Option<String>| -> Vec<String> {
+            let text = text.unwrap_or_default();
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(String::from).collect()
+        };
+        let (joining, leaving, new_members) = (list(joining), list(leaving), list(new_members));
+        if (joining.is_empty() && leaving.is_empty()) == new_members.is_empty() {
+            return Err(code::BAD_ARGUMENTS);
+        }
+        let mut wanted: BTreeMap<NodeId, super::types::Member> = match new_members.is_empty() {
+            true => self.addresses.iter().map(|(id, member)| (*id, member.clone())).collect(),
+            false => BTreeMap::new(),
+        };
+        for node in &leaving {
+            wanted.remove(&NodeId(node.parse().map_err(|_| code::BAD_ARGUMENTS)?));
+        }
+        for server in joining.iter().chain(&new_members) {
+            let mut member = parse_server(server).ok_or(code::BAD_ARGUMENTS)?;
+            if let Some(known) = self.addresses.get(&member.id) {
+                member.http = known.http.clone();
+            }
+            wanted.insert(member.id, member);
+        }
+        Ok(Administer::Replace(wanted.into_values().collect()))
+    }
+
+    /// The version in the last line of `/zookeeper/config`.
+    fn config_version(&self) -> i64 {
+        let Ok((Some(data), _)) = self.tree.data(members::CONFIG_PATH, &[]) else { return -1 };
+        let text = core::str::from_utf8(&data).unwrap_or_default();
+        let version = text.rsplit_once("version=").map(|(_, version)| version);
+        version.and_then(|version| i64::from_str_radix(version.trim(), 16).ok()).unwrap_or(-1)
+    }
+
+    fn reconfigured(
+        &mut self,
+        connection: Connection,
+        token: u64,
+        result: Result<u64, RefusalReason>,
+        env: &mut Env<Self>,
+    ) {
+        let Some(client) = self.clients.get(connection) else { return };
+        let waiting = client.queue.iter_mut().find(
+            |pending| matches!(pending.work, Work::Reconfigure { token: waiting, .. } if waiting == token),
+        );
+        let Some(pending) = waiting else { return };
+        client.barriers -= result.is_err() as usize;
+        pending.work = match result {
+            Ok(index) => Work::Reconfigure { token, index: Some(index) },
+            Err(RefusalReason::ChangeInProgress) => ready(code::RECONFIG_IN_PROGRESS),
+            Err(RefusalReason::NotCaughtUp) => ready(code::NEW_CONFIG_NO_QUORUM),
+            Err(RefusalReason::NoLeader) => ready(code::CONNECTION_LOSS),
+            Err(_) => ready(code::BAD_ARGUMENTS),
+        };
+        self.pump(connection, env);
+    }
+}
+
+fn ready(code: i32) -> Work {
+    Work::Ready { result: Err(code) }
+}

@@ -1,0 +1,200 @@
+//! What `cargo xtask test` is made of. Each part is also a verb, or a word after `test`.
+
+use crate::environment::{self, root, target};
+use crate::shell::{self, Outcome, run};
+use crate::tidy;
+use std::ffi::OsStr;
+use std::process::Command;
+use std::time::Duration;
+
+/// One row of the table.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) run: Box<dyn FnOnce() -> Outcome>,
+}
+
+/// Whom the conformance tests examine.
+#[derive(Clone)]
+pub(crate) enum Servers {
+    Ours,
+    Reference,
+    External(String),
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Seeds of the simulator in a test run: a few seconds' worth; the nightly count is up to whoever runs it.
+const SEEDS: &str = "100";
+
+pub(crate) fn everything() -> Vec<Part> {
+    let mut parts = verification();
+    parts.extend([unit_tests(), documentation_tests(), release_build(), simulation()]);
+    parts.push(kazoo(Servers::Ours));
+    parts.extend(clients(Servers::Ours));
+    parts.push(faults(String::new()));
+    parts
+}
+
+pub(crate) fn verification() -> Vec<Part> {
+    let format = || cargo(["fmt", "--all", "--check"], MINUTE);
+    let clippy = || cargo(["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"], 15 * MINUTE);
+    vec![part("format", format), part("clippy", clippy), tidiness()]
+}
+
+pub(crate) fn repairs() -> Vec<Part> {
+    vec![
+        part("format", || cargo(["fmt", "--all"], MINUTE)),
+        part("long functions", || tidy::lower_ratchet(&root())),
+    ]
+}
+
+pub(crate) fn tidiness() -> Part {
+    part("tidy", || tidy::check(&root()))
+}
+
+fn unit_tests() -> Part {
+    part("unit tests", || {
+        if shell::succeeds("cargo", &["nextest", "--version"]) {
+            cargo(["nextest", "run", "--no-fail-fast"], 20 * MINUTE)
+        } else {
+            cargo(["test", "--lib", "--bins", "--tests", "--no-fail-fast"], 20 * MINUTE)
+        }
+    })
+}
+
+fn documentation_tests() -> Part {
+    part("documentation tests", || cargo(["test", "--quiet", "--doc"], 10 * MINUTE))
+}
+
+fn release_build() -> Part {
+    part("release build", build_release)
+}
+
+fn build_release() -> Outcome {
+    cargo(["build", "--quiet", "--release", "--package", "quipu"], 20 * MINUTE)
+}
+
+fn simulation() -> Part {
+    part("lab simulation", || run(Command::new(quipu()).args(["lab", "sim", "--seeds", SEEDS]), 5 * MINUTE))
+}
+
+pub(crate) fn kazoo(servers: Servers) -> Part {
+    part("conformance zookeeper", move || {
+        let record = if matches!(servers, Servers::Reference) { vec!["--record"] } else { vec![] };
+        beside(&servers, 10 * MINUTE, |python| {
+            [python, OsStr::new("kazoo/run.py")]
+                .into_iter()
+                .chain(record.iter().map(OsStr::new))
+                .map(Into::into)
+                .collect()
+        })
+    })
+}
+
+/// One part for each language that examines us.
+pub(crate) fn clients(servers: Servers) -> Vec<Part> {
+    let (ours, theirs, others) = (servers.clone(), servers.clone(), servers);
+    vec![
+        part("clients python", move || {
+            // Without it those tests skip themselves and say so.
+            environment::zookeeper();
+            let pytest = "-m pytest clients/python --quiet -rs --tb=short --timeout 90 -p no:cacheprovider";
+            beside(&ours, 6 * MINUTE, |python| {
+                std::iter::once(python).chain(pytest.split(' ').map(OsStr::new)).map(Into::into).collect()
+            })
+        }),
+        part("clients rust", move || {
+            // Built first, so that compiling does not count against the servers' time.
+            let built = cargo(["test", "--quiet", "--package", "quipu-conformance", "--no-run"], 10 * MINUTE);
+            if built.is_failure() {
+                return built;
+            }
+            let test = "cargo test --quiet --package quipu-conformance";
+            beside(&theirs, 6 * MINUTE, |_| test.split(' ').map(Into::into).collect())
+        }),
+        part("clients javascript", move || match environment::javascript() {
+            Err(outcome) => outcome,
+            Ok(folder) => beside(&others, 2 * MINUTE, |_| {
+                vec!["node".into(), "--test".into(), folder.join("client.test.mjs").into_os_string()]
+            }),
+        }),
+    ]
+}
+
+/// `filter` selects tests by name, as pytest's -k does.
+pub(crate) fn faults(filter: String) -> Part {
+    part("process faults", move || {
+        if let Err(outcome) = ours_is_built() {
+            return outcome;
+        }
+        // Without it the tests that need namespaces skip themselves and say so.
+        environment::network_namespaces();
+        let python = match environment::python() {
+            Ok(python) => python,
+            Err(outcome) => return outcome,
+        };
+        let mut command = Command::new(python);
+        command
+            .args("-m pytest faults --quiet -s -rs --tb=short --timeout 180 -p no:cacheprovider".split(' '));
+        if !filter.is_empty() {
+            command.args(["-k", &filter]);
+        }
+        run(with_harness(&mut command), 15 * MINUTE)
+    })
+}
+
+/// Runs a command of the conformance folder beside the wanted servers; `harness.serve` starts and stops them.
+fn beside(
+    servers: &Servers,
+    limit: Duration,
+    command: impl Fn(&OsStr) -> Vec<std::ffi::OsString>,
+) -> Outcome {
+    let kind = match servers {
+        Servers::Ours => "quipu",
+        Servers::Reference => "reference",
+        Servers::External(hosts) => hosts,
+    };
+    if matches!(servers, Servers::Ours)
+        && let Err(outcome) = ours_is_built()
+    {
+        return outcome;
+    }
+    if matches!(servers, Servers::Reference) && !environment::zookeeper() {
+        return Outcome::Skipped("needs Debian's ZooKeeper: apt-get install zookeeper".to_owned());
+    }
+    let python = match environment::python() {
+        Ok(python) => python,
+        Err(outcome) => return outcome,
+    };
+    let mut serve = Command::new(&python);
+    serve.args(["-m", "harness.serve", kind, "--"]).args(command(python.as_os_str()));
+    run(with_harness(&mut serve), limit)
+}
+
+fn with_harness(command: &mut Command) -> &mut Command {
+    let folder = root().join("conformance");
+    command
+        .env("PYTHONPATH", &folder)
+        .env("PYTHONUNBUFFERED", "1")
+        .env("QUIPU_BINARY", quipu())
+        .current_dir(folder)
+}
+
+fn ours_is_built() -> Result<(), Outcome> {
+    match build_release() {
+        Outcome::Passed(_) => Ok(()),
+        _ => Err(Outcome::Failed("the release build failed".to_owned())),
+    }
+}
+
+fn quipu() -> std::path::PathBuf {
+    target().join("release/quipu")
+}
+
+fn cargo<const N: usize>(arguments: [&str; N], limit: Duration) -> Outcome {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(program).args(arguments).current_dir(root()), limit)
+}
+
+fn part(name: &str, work: impl FnOnce() -> Outcome + 'static) -> Part {
+    Part { name: name.to_owned(), run: Box::new(work) }
+}
