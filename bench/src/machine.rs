@@ -18,6 +18,12 @@ pub fn describe() -> String {
     format!("{processor}, {cores} cores, {} GiB, Linux {}", kibibytes >> 20, kernel.trim())
 }
 
+/// The machine's load average over the last minute: what else was going on.
+pub fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
 /// Today, as `date` says it, in UTC.
 pub fn today() -> String {
     first_line(Command::new("date").args(["-u", "+%F"])).unwrap_or_else(|| "unknown date".into())

@@ -13,7 +13,7 @@ use crate::transport::{Identity, Inbound, Outbound};
 use crate::watchman::Watchman;
 use quipu_base::{Durable, NodeId};
 use quipu_protocols::raft;
-use quipu_services::coordination::{self, Coordination, Event, Request};
+use quipu_services::coordination::{self, Coordination, Event, Member, Request};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
@@ -76,9 +76,18 @@ impl From<JournalError> for NodeError {
 ///
 /// If it cannot start. A disk that fails later ends the process: see [`crate::crash`].
 pub fn run(config: &Config) -> Result<(), NodeError> {
+    run_until(config, async { tracing::info!(signal = shutdown::wanted().await, "stopping") })
+}
+
+/// Runs a node on this thread until it is told to stop by `stop`.
+///
+/// # Errors
+///
+/// See [`run`].
+pub fn run_until(config: &Config, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::System)?;
-    LocalSet::new().block_on(&runtime, serve(config))
+    LocalSet::new().block_on(&runtime, serve(config, stop))
 }
 
 struct Listeners {
@@ -102,7 +111,7 @@ impl Listeners {
     }
 }
 
-async fn serve(config: &Config) -> Result<(), NodeError> {
+async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
     let clock = Clock::start();
     let listeners = Listeners::bind(config).await?;
     let wake = Arc::new(Notify::new());
@@ -132,7 +141,7 @@ async fn serve(config: &Config) -> Result<(), NodeError> {
     let mut reactor = Reactor::start(service_config(config), durable, parts, |core| {
         let gateway = gateway(config, clock, core, &inbox, &journal);
         let control = Control::new(core.clone(), inbox.clone(), gateway.clone());
-        Ears { gateway, control, outbound: outbound.clone() }
+        Ears { gateway, control, outbound: outbound.clone(), members: Vec::new() }
     });
     let control = reactor.audience().control.clone();
     let gateway = control.gateway().clone();
@@ -155,8 +164,7 @@ async fn serve(config: &Config) -> Result<(), NodeError> {
         spawn_local(watchman.run()),
     ];
     let stop = async {
-        let signal = shutdown::wanted().await;
-        tracing::info!(signal, "stopping");
+        stop.await;
         shutdown::hand_over(&control).await;
         listening.iter().for_each(|task| task.abort());
         shutdown::part(&gateway).await;
@@ -248,21 +256,32 @@ fn gateway(
     Gateway::new(limits, facts, clock, core.clone(), inbox.clone(), disk_bytes)
 }
 
+impl Ears {
+    fn learn_members(&mut self, members: Vec<Member>) {
+        if members == self.members {
+            return;
+        }
+        let voting = |voting: bool| members.iter().filter(move |member| member.voting == voting);
+        let ids = |voters: bool| voting(voters).map(|member| member.id.0).collect::<Vec<u64>>();
+        tracing::info!(voters = ?ids(true), learners = ?ids(false), "members");
+        self.outbound.set_members(members.iter().map(|member| (member.id, member.peer.clone())));
+        self.members = members;
+    }
+}
+
 /// Where the service's events go.
 struct Ears {
     gateway: Rc<Gateway>,
     control: Rc<Control>,
     outbound: Rc<Outbound>,
+    /// The members as they were last told.
+    members: Vec<Member>,
 }
 
 impl Audience<Coordination> for Ears {
     fn hear(&mut self, event: Event) {
         match self.gateway.hear(event) {
-            Some(Event::Members(members)) => {
-                let ids: Vec<u64> = members.iter().map(|member| member.id.0).collect();
-                tracing::info!(members = ?ids, "members");
-                self.outbound.set_members(members.into_iter().map(|member| (member.id, member.peer)));
-            }
+            Some(Event::Members(members)) => self.learn_members(members),
             Some(Event::Done { id }) => self.control.answered(id, Ok(())),
             Some(Event::Refused { id, reason }) => self.control.answered(id, Err(reason)),
             Some(other) => unreachable!("the gateway hears everything of a connection: {other:?}"),

@@ -79,7 +79,7 @@ fn main() -> Result<(), Failure> {
     std::fs::create_dir_all(&options.data)?;
     let places =
         Places { quipu: options.quipu.clone(), data: options.data.clone(), port_base: options.port_base };
-    let sync = machine::sync_latency(&options.data)?;
+    let (load, sync) = (machine::load(), machine::sync_latency(&options.data)?);
     let mut results = Results::default();
     {
         let mut clusters = Vec::new();
@@ -92,12 +92,12 @@ fn main() -> Result<(), Failure> {
         }
     }
     kill_leaders(&places, &plan, &mut results)?;
-    let text = describe(&plan, &results, sync);
+    let text = describe(&plan, &results, &load, sync);
     println!("{text}");
     if let Some(path) = &options.json {
         let document = serde_json::json!({
             "machine": machine::describe(), "date": machine::today(), "command": machine::command_line(),
-            "fdatasync_8_kib_us": sync.as_micros() as u64, "results": results.json(),
+            "load_average": load, "fdatasync_8_kib_us": sync.as_micros() as u64, "results": results.json(),
         });
         std::fs::write(path, serde_json::to_string_pretty(&document)?)?;
     }
@@ -238,10 +238,10 @@ fn progress(done: usize, total: usize, system: System, cell: Cell, sample: &Samp
     );
 }
 
-fn describe(plan: &Plan, results: &Results, sync: Duration) -> String {
+fn describe(plan: &Plan, results: &Results, load: &str, sync: Duration) -> String {
     let versions: Vec<&str> = results.profiles.iter().map(|profile| profile.version.as_str()).collect();
     format!(
-        "`{}`\n\n{}, {}; {}. Writing and fdatasync of 8 KiB: {} µs. Medians of {} rounds of {} s; values of 100 \
+        "`{}`\n\n{}, {}; {}. Load average at the start: {load}. Writing and fdatasync of 8 KiB: {} µs. Medians of {} rounds of {} s; values of 100 \
          bytes, 1,000 keys. Nodes and generator share the cores, so CPU per operation (all three nodes together) is \
          the figure that carries over. ZooKeeper runs with {}; etcd's plain get is its serializable one, its synced \
          get its linearizable one. A killed leader is one of a fresh cluster; the time is the longest that a client \

@@ -58,6 +58,7 @@ fn main() -> Result<(), Failure> {
     }
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 7 });
     let time = Duration::from_secs_f64(options.seconds.unwrap_or(if options.quick { 0.5 } else { 1.0 }));
+    let load = machine::load();
     let mut runs = Vec::new();
     for round in 1..=rounds {
         for batch in &options.batches {
@@ -72,7 +73,7 @@ fn main() -> Result<(), Failure> {
             }
         }
     }
-    let text = describe(&libraries, &options.batches, &runs);
+    let text = describe(&libraries, &options.batches, &runs, &load);
     println!("{text}");
     if let Some(path) = &options.json {
         std::fs::write(path, serde_json::to_string_pretty(&json(&libraries, &runs))?)?;
@@ -83,7 +84,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn describe(libraries: &[Library], batches: &[usize], runs: &[Run]) -> String {
+fn describe(libraries: &[Library], batches: &[usize], runs: &[Run], load: &str) -> String {
     let mut head = vec!["three replicas in one thread".to_owned()];
     head.extend(batches.iter().map(|batch| format!("batch {batch}: commits/s (CPU µs)")));
     let rows: Vec<Vec<String>> = libraries
@@ -100,7 +101,7 @@ fn describe(libraries: &[Library], batches: &[usize], runs: &[Run]) -> String {
         .map(|library| format!("- {} includes: {}.\n", library.name, library.includes))
         .collect();
     format!(
-        "`{}`\n\n{}, {}. Commands of 100 bytes; the CPU time is that of all three replicas together for one commit.\n\n\
+        "`{}`\n\n{}, {}. Load average at the start: {load}. Commands of 100 bytes; the CPU time is that of all three replicas together for one commit.\n\n\
          {}\n{notes}",
         machine::command_line(),
         machine::today(),

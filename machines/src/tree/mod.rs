@@ -13,7 +13,7 @@
 //! * CREATE and DELETE are asked of the parent. The order of the checks, which decides the error, is ZooKeeper's.
 //! * Containers and TTL nodes show no owner.
 //!
-//! All replicas need the same [`Settings`]. Memory is about 250 bytes a node beside its name and data.
+//! All replicas need the same [`Settings`]. Memory is about 200 bytes a node beside its data.
 
 mod acl;
 mod codec;

@@ -62,8 +62,7 @@ impl Tree {
         if let Some(node) = self.store.root.find(path) {
             return permits(&node.facts.acl, who, acl::READ);
         }
-        let buried = self.store.buried.iter().rev().find(|(deleted, _)| deleted == path);
-        buried.is_none_or(|(_, acl)| permits(acl, who, acl::READ))
+        self.store.buried.get(path).is_none_or(|acl| permits(acl, who, acl::READ))
     }
 
     /// Whether somebody may set a node's data; nobody may set those of a node that is not there.

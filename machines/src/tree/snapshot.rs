@@ -419,7 +419,7 @@ impl Restore {
         let path = String::decode(input)?;
         let facts = self.facts(input)?;
         let Some(store) = &mut self.store else {
-            if path != path::ROOT {
+            if path != path::ROOT || !matches!(facts.kind, Kind::Persistent) {
                 return Err(Malformed("a snapshot that does not begin at the root"));
             }
             self.store = Some(Store::new(facts, AclTable::new()));

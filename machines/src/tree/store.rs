@@ -25,7 +25,7 @@ pub(super) struct Store {
     pub(super) index: Index,
     pub(super) history: History,
     /// The ACLs of the nodes that the last command deleted: events about them are still to be judged.
-    pub(super) buried: Vec<(String, Arc<[Acl]>)>,
+    pub(super) buried: BTreeMap<Box<str>, Arc<[Acl]>>,
 }
 
 /// What follows from the nodes, kept at hand.
@@ -54,7 +54,7 @@ impl Store {
     pub(super) fn new(root: Facts, acls: AclTable) -> Store {
         let mut index = Index::default();
         index.added(path::ROOT, &root);
-        Store { root: Node::new(root), acls, index, history: History::default(), buried: Vec::new() }
+        Store { root: Node::new(root), acls, index, history: History::default(), buried: BTreeMap::new() }
     }
 
     /// Adds a childless node, whose parent is there and which is not, and counts it in the parent.
@@ -89,7 +89,7 @@ impl Store {
     pub(super) fn detach(&mut self, path: &str, zxid: i64) {
         let facts = self.detach_undated(path, |parent| parent.pzxid = zxid);
         self.account(path, -1, -(facts.length() as i64));
-        self.buried.push((String::from(path), facts.acl));
+        self.buried.insert(Box::from(path), facts.acl);
     }
 
     fn detach_undated(&mut self, path: &str, date: impl FnOnce(&mut Facts)) -> Facts {

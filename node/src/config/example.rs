@@ -34,8 +34,8 @@ http = "10.0.0.3:8181"
 
 [timing]
 tick_ms = 2000                       # session timeouts are 2 to 20 ticks
-election_timeout_ms = 300            # a follower without a leader for 1 to 2 times this stands
-heartbeat_ms = 50                    # at most a third of it
+election_timeout_ms = 800            # a follower without a leader for 1 to 2 times this stands
+heartbeat_ms = 100                   # at most a third of it
 patience_ms = 5000                   # a client that waits longer for a leader is sent to another node
 reap_interval_ms = 60000             # containers and TTL nodes are collected this often
 # lease_drift_ppm = 500              # lets a leader answer linearizable reads without asking anyone, which is right

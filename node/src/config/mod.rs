@@ -94,8 +94,8 @@ impl Default for Timing {
     fn default() -> Self {
         Timing {
             tick_ms: Millis(2_000),
-            election_timeout_ms: Millis(300),
-            heartbeat_ms: Millis(50),
+            election_timeout_ms: Millis(800),
+            heartbeat_ms: Millis(100),
             patience_ms: Millis(5_000),
             reap_interval_ms: Millis(60_000),
             lease_drift_ppm: None,
@@ -381,7 +381,7 @@ mod tests {
     fn values_that_do_not_go_together_are_told_too() {
         let with = |more: &str| refused(&format!("{MINIMAL}{more}"));
         assert_eq!(
-            with("[timing]\nheartbeat_ms = 200\n"),
+            with("[timing]\nheartbeat_ms = 300\n"),
             "node.toml:9: `heartbeat_ms`: at most a third of election_timeout_ms"
         );
         assert_eq!(

@@ -14,6 +14,8 @@ mod counters;
 mod listener;
 mod reader;
 mod signal;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use counters::{GatewayCounters, OperationLatencies};

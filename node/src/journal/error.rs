@@ -31,6 +31,8 @@ pub enum JournalError {
         /// Where in the segment, in bytes.
         offset: u32,
     },
+    /// The journal has failed before; the error was reported then.
+    Failed,
     /// The operating system refused. After a failed write or sync nothing can be said of the records that were
     /// on their way, so a node that sees this must stop (Rebello et al., "Can Applications Recover from fsync
     /// Failures?", ATC 2020).
@@ -59,6 +61,7 @@ impl fmt::Display for JournalError {
             JournalError::Corrupt { segment, offset } => {
                 write!(f, "a live record in segment {segment} at byte {offset} cannot be read back")
             }
+            JournalError::Failed => write!(f, "the journal has failed before"),
             JournalError::Io { action, path, source } => {
                 write!(f, "cannot {action} {}: {source}", path.display())
             }

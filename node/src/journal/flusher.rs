@@ -1,23 +1,14 @@
-//! The thread that writes and syncs.
+//! The thread that waits for the disk, so that the core need not.
 
-use super::buffer::{Buffer, Extent};
-use super::directory;
+use super::disk::Disk;
 use super::error::JournalError;
-use super::format::{Salt, encode_mark};
-use super::shared::{Shared, Task};
+use super::shared::{Shared, Wake};
 use quipu_base::SyncPoint;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A journal is idle when nothing came for this long after a sync.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// A fresh segment grows by this many bytes of zeros at a time. Syncing a write that makes a file longer also
-/// writes the file system's own journal; this pays for that once in a mebibyte, and a recycled segment never.
-const GROWTH: u32 = 1 << 20;
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Told which records are on disk, or once that the journal has failed.
 pub(super) type OnSync = Box<dyn FnMut(Result<SyncPoint, JournalError>) + Send>;
@@ -25,126 +16,65 @@ pub(super) type OnSync = Box<dyn FnMut(Result<SyncPoint, JournalError>) + Send>;
 /// The state of the thread.
 pub(super) struct Flusher {
     shared: Arc<Shared>,
+    disk: Arc<Mutex<Disk>>,
     on_sync: OnSync,
-    segment_bytes: u32,
-    synced: u64,
-    open: Option<Open>,
-    /// The last extent synced, while no mark says so on disk.
-    unmarked: Option<Extent>,
-}
-
-/// The segment being written.
-struct Open {
-    number: u32,
-    file: Arc<File>,
-    /// Bytes that need no change of the file's length.
-    allocated: u32,
 }
 
 impl Flusher {
-    pub(super) fn new(shared: Arc<Shared>, on_sync: OnSync, segment_bytes: u32) -> Flusher {
-        let synced = shared.synced();
-        Flusher { shared, on_sync, segment_bytes, synced, open: None, unmarked: None }
+    pub(super) fn new(shared: Arc<Shared>, disk: Arc<Mutex<Disk>>, on_sync: OnSync) -> Flusher {
+        Flusher { shared, disk, on_sync }
     }
 
     /// Works until the journal is closed or fails.
     pub(super) fn run(mut self) {
+        let mut patience = None;
+        let mut seen = 0;
         loop {
-            let patience = self.unmarked.is_some().then_some(PATIENCE);
-            let outcome = match self.shared.next_task(self.synced, patience) {
-                Task::Flush(buffer, point) => self.flush(buffer).map(|()| Some(point)),
-                Task::Idle => self.mark().map(|()| None),
-                Task::Stop => return self.stop(),
-                Task::Fail(error) => Err(error),
+            let outcome = match self.shared.wait(patience) {
+                Wake::Work => {
+                    patience = Some(PATIENCE);
+                    self.with_disk(Disk::flush)
+                }
+                Wake::Nudge => {
+                    patience = Some(PATIENCE);
+                    Ok(None)
+                }
+                Wake::Idle => {
+                    let synced = self.shared.synced();
+                    // The core has synced something itself meanwhile: not idle yet.
+                    patience = (synced > seen).then_some(PATIENCE);
+                    seen = synced;
+                    if patience.is_some() {
+                        Ok(None)
+                    } else {
+                        self.with_disk(|disk| disk.mark().map(|()| None))
+                    }
+                }
+                Wake::Stop => return self.stop(),
+                Wake::Fail(error) => Err(error),
             };
             match outcome {
                 Ok(Some(point)) => (self.on_sync)(Ok(point)),
                 Ok(None) => {}
+                // Whoever made it fail has the error.
+                Err(JournalError::Failed) => return,
                 Err(error) => return self.fail(error),
             }
         }
     }
 
-    /// Writes and syncs everything in `buffer`. An error is final: what a failed sync left behind is unknown, and
-    /// a second one may succeed without having written anything.
-    fn flush(&mut self, buffer: Arc<Buffer>) -> Result<(), JournalError> {
-        for extent in buffer.extents() {
-            if self.open.as_ref().is_none_or(|open| open.number != extent.segment) {
-                // A later segment is the proof that this one was synced to its end.
-                if let Some(open) = self.open.take() {
-                    self.sync(&open)?;
-                }
-                self.open = Some(self.create(extent)?);
-            }
-            let mut open = self.open.take().expect("just opened");
-            open.write(buffer.bytes_of(extent), extent, self.segment_bytes)
-                .map_err(|source| self.failed("write", extent.segment, source))?;
-            self.open = Some(open);
-        }
-        if let Some(open) = &self.open {
-            self.sync(open)?;
-        }
-        let last = *buffer.extents().last().expect("only what holds something is flushed");
-        assert!(last.last_sequence > self.synced, "batches reach the disk in order");
-        self.synced = last.last_sequence;
-        self.unmarked = Some(last);
-        self.shared.flushed(buffer, self.synced);
-        Ok(())
-    }
-
-    fn create(&self, extent: &Extent) -> Result<Open, JournalError> {
-        let file = Arc::new(self.shared.directory.create_segment(extent.segment, extent.first_sequence)?);
-        let allocated =
-            directory::length(&file).map_err(|source| self.failed("inspect", extent.segment, source))?;
-        self.shared.add_file(extent.segment, file.clone());
-        Ok(Open { number: extent.segment, file, allocated })
-    }
-
-    fn sync(&self, open: &Open) -> Result<(), JournalError> {
-        open.file.sync_data().map_err(|source| self.failed("sync", open.number, source))
-    }
-
-    fn failed(&self, action: &'static str, segment: u32, source: io::Error) -> JournalError {
-        JournalError::Io { action, path: self.shared.directory.segment_path(segment), source }
-    }
-
-    /// Leaves the proof that the last batch was synced, for the case that none follows it. The proof itself is not
-    /// synced: it costs a write into memory, and is on disk soon enough to tell decay from a crash.
-    fn mark(&mut self) -> Result<(), JournalError> {
-        let (Some(extent), Some(open)) = (self.unmarked.take(), &self.open) else { return Ok(()) };
-        let salt = Salt::new(self.shared.directory.journal(), extent.segment);
-        let mark = encode_mark(extent.last_sequence, salt, extent.mark_offset());
-        open.file
-            .write_all_at(&mark, u64::from(extent.mark_offset()))
-            .map_err(|source| self.failed("write", extent.segment, source))
+    fn with_disk<T>(&self, work: impl FnOnce(&mut Disk) -> T) -> T {
+        work(&mut self.disk.lock().expect("no thread panics while it writes"))
     }
 
     fn stop(mut self) {
-        if let Err(error) = self.mark() {
+        if let Err(error) = self.with_disk(Disk::mark) {
             self.fail(error);
         }
     }
 
-    fn fail(mut self, error: JournalError) {
+    fn fail(&mut self, error: JournalError) {
         self.shared.set_failed();
         (self.on_sync)(Err(error));
-    }
-}
-
-impl Open {
-    fn write(&mut self, bytes: &[u8], extent: &Extent, segment_bytes: u32) -> io::Result<()> {
-        self.file.write_all_at(bytes, u64::from(extent.offset))?;
-        let end = extent.next_offset();
-        if end <= self.allocated {
-            return Ok(());
-        }
-        self.allocated = end.next_multiple_of(GROWTH).min(segment_bytes).max(end);
-        let mut at = end;
-        while at < self.allocated {
-            let piece = &ZEROS[..ZEROS.len().min((self.allocated - at) as usize)];
-            self.file.write_all_at(piece, u64::from(at))?;
-            at += piece.len() as u32;
-        }
-        Ok(())
     }
 }

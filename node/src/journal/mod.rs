@@ -16,6 +16,8 @@
 //!
 //! * **The core decides, other threads wait.** Where a record goes is known when it is appended, so the index is
 //!   changed at once, on one thread and without locks, and the order of the log is the order of those changes.
+//! * **A core with nothing to do syncs itself** ([`Writer::sync`]). Handing a lone record to another thread and back
+//!   takes as long as a fast disk does.
 //! * **Recycled files.** Overwriting blocks that exist is the cheapest durable write a file system has. Checksums
 //!   seeded with the segment's number keep what a file held before from being taken for new.
 //! * **Oldest first.** Only the oldest segment is ever given up. Were one in the middle to go, the records that it
@@ -27,6 +29,7 @@
 mod buffer;
 mod cleaner;
 mod directory;
+mod disk;
 mod error;
 mod flusher;
 mod format;

@@ -31,17 +31,31 @@ struct Queue {
     pending: Buffer,
     point: SyncPoint,
     in_flight: Option<Arc<Buffer>>,
-    /// The flusher sleeps; waking it costs a system call that is spared otherwise.
-    asleep: bool,
+    /// Waking the flusher costs a system call that is spared if it is awake.
+    sleep: Sleep,
+    nudged: bool,
     stop: bool,
     failure: Option<JournalError>,
 }
 
-/// What the flusher does next.
+/// How the flusher sleeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Sleep {
+    #[default]
+    Awake,
+    /// Until its patience ends.
+    Light,
+    /// Until it is woken.
+    Deep,
+}
+
+/// Why the flusher wakes.
 #[derive(Debug)]
-pub(super) enum Task {
-    /// Write this, sync it, and say that everything up to the point is on disk.
-    Flush(Arc<Buffer>, SyncPoint),
+pub(super) enum Wake {
+    /// Something waits to be written.
+    Work,
+    /// The core is writing and syncing itself.
+    Nudge,
     /// Nothing came for a while.
     Idle,
     /// The journal is closed, and everything has been written.
@@ -64,47 +78,64 @@ impl Shared {
         }
     }
 
-    /// Queues everything in `buffer`, which is left empty.
+    /// Queues everything in `buffer`, which is left empty, and wakes the flusher.
     pub(super) fn submit(&self, buffer: &mut Buffer, point: SyncPoint) {
-        self.unsynced_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-        let mut queue = self.lock();
-        queue.pending.append(buffer);
-        assert!(point >= queue.point, "sync points only grow");
-        queue.point = point;
+        let queue = self.enqueue(buffer, point);
         self.rouse(queue);
     }
 
-    /// Waits for something to do. After `patience` without any, says once that the journal is idle.
-    pub(super) fn next_task(&self, synced: u64, patience: Option<Duration>) -> Task {
+    /// Queues everything in `buffer` for a core that is about to flush. The flusher only learns that the journal is
+    /// not idle, and that not every time.
+    pub(super) fn submit_quietly(&self, buffer: &mut Buffer, point: SyncPoint) {
+        let queue = self.enqueue(buffer, point);
+        if queue.sleep == Sleep::Deep {
+            self.rouse(queue);
+        }
+    }
+
+    /// Waits for something to do; with `patience`, no longer than that.
+    pub(super) fn wait(&self, patience: Option<Duration>) -> Wake {
         let mut queue = self.lock();
         loop {
             if let Some(error) = queue.failure.take() {
-                return Task::Fail(error);
+                return Wake::Fail(error);
             }
             if !queue.pending.is_empty() {
-                let mut buffer = std::mem::take(&mut queue.pending);
-                buffer.seal(self.directory.journal(), synced);
-                let buffer = Arc::new(buffer);
-                queue.in_flight = Some(buffer.clone());
-                return Task::Flush(buffer, queue.point);
+                return Wake::Work;
             }
             if queue.stop {
-                return Task::Stop;
+                return Wake::Stop;
             }
-            queue.asleep = true;
-            queue = match patience {
-                None => self.wake.wait(queue).expect(UNPOISONED),
-                Some(patience) => {
-                    let (mut queue, timeout) = self.wake.wait_timeout(queue, patience).expect(UNPOISONED);
-                    if timeout.timed_out() && queue.asleep {
-                        queue.asleep = false;
-                        return Task::Idle;
-                    }
-                    queue
-                }
+            if std::mem::take(&mut queue.nudged) {
+                return Wake::Nudge;
+            }
+            let Some(patience) = patience else {
+                queue.sleep = Sleep::Deep;
+                queue = self.wake.wait(queue).expect(UNPOISONED);
+                queue.sleep = Sleep::Awake;
+                continue;
             };
-            queue.asleep = false;
+            queue.sleep = Sleep::Light;
+            let (woken, timeout) = self.wake.wait_timeout(queue, patience).expect(UNPOISONED);
+            queue = woken;
+            queue.sleep = Sleep::Awake;
+            if timeout.timed_out() && queue.pending.is_empty() && !queue.stop && queue.failure.is_none() {
+                return Wake::Idle;
+            }
         }
+    }
+
+    /// Takes everything that waits, if anything does. Only who holds the disk may.
+    pub(super) fn take(&self, synced: u64) -> Option<(Arc<Buffer>, SyncPoint)> {
+        let mut queue = self.lock();
+        if queue.pending.is_empty() {
+            return None;
+        }
+        let mut buffer = std::mem::take(&mut queue.pending);
+        buffer.seal(self.directory.journal(), synced);
+        let buffer = Arc::new(buffer);
+        queue.in_flight = Some(buffer.clone());
+        Some((buffer, queue.point))
     }
 
     /// Notes that `buffer`, whose last batch is `sequence`, is on disk.
@@ -174,8 +205,18 @@ impl Shared {
         self.failed.load(Ordering::Acquire)
     }
 
+    fn enqueue(&self, buffer: &mut Buffer, point: SyncPoint) -> MutexGuard<'_, Queue> {
+        self.unsynced_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        let mut queue = self.lock();
+        queue.pending.append(buffer);
+        assert!(point >= queue.point, "sync points only grow");
+        queue.point = point;
+        queue
+    }
+
     fn rouse(&self, mut queue: MutexGuard<'_, Queue>) {
-        let asleep = std::mem::take(&mut queue.asleep);
+        let asleep = std::mem::replace(&mut queue.sleep, Sleep::Awake) != Sleep::Awake;
+        queue.nudged = true;
         drop(queue);
         if asleep {
             self.wake.notify_one();

@@ -3,6 +3,7 @@
 use super::Options;
 use super::buffer::Layout;
 use super::cleaner::{Candidate, Cleaner, Command, Piece};
+use super::disk::Disk;
 use super::error::{During, JournalError};
 use super::flusher::{Flusher, OnSync};
 use super::format::{Kind, MAX_PAYLOAD, OWN_STREAM, RecordView, SEGMENT_HEADER, Salt};
@@ -13,8 +14,8 @@ use bytes::Bytes;
 use quipu_base::{Place, StreamId, SyncPoint};
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 /// Copies that a submit may add for compaction, in bytes, beside as many as it has itself.
@@ -29,10 +30,11 @@ const RETIREES: usize = 64;
 /// Appends records without ever waiting for the disk. Dropping it writes what was submitted, and closes the journal.
 ///
 /// One thread owns it. Syncing happens on a thread of the journal's own, which takes whatever was submitted while
-/// the last sync ran and syncs it at once: batches grow with load.
+/// the last sync ran and syncs it at once: batches grow with load. [`Writer::sync`] is for when there is none.
 #[derive(Debug)]
 pub struct Writer {
     shared: Arc<Shared>,
+    disk: Arc<Mutex<Disk>>,
     index: Index,
     layout: Layout,
     options: Options,
@@ -89,7 +91,8 @@ impl Writer {
         let (commands, received) = sync_channel(RETIREES);
         let (sent, pieces) = sync_channel(1);
         let cleaner = Cleaner::new(shared.clone(), recovery.gaps, received, sent);
-        let flusher = Flusher::new(shared.clone(), on_sync, options.segment_bytes);
+        let disk = Arc::new(Mutex::new(Disk::new(shared.clone(), options.segment_bytes)));
+        let flusher = Flusher::new(shared.clone(), disk.clone(), on_sync);
         let threads = vec![
             spawn("journal-flusher", &shared, move || flusher.run())?,
             spawn("journal-cleaner", &shared, move || cleaner.run())?,
@@ -104,6 +107,7 @@ impl Writer {
                 recovery.next_sequence,
             ),
             shared,
+            disk,
             index: recovery.index,
             options,
             cleaning: Cleaning::Resting,
@@ -137,13 +141,27 @@ impl Writer {
     /// least as large as this one. Points only grow. If nothing was appended since the last submit, this does
     /// nothing: that submit's point says it all.
     pub fn submit(&mut self, point: SyncPoint) {
-        if self.layout.buffer().is_empty() || self.shared.has_failed() {
-            return;
+        if self.prepare() {
+            self.shared.submit(self.layout.buffer(), point);
+            self.retire();
         }
-        self.compact();
-        self.close();
-        self.shared.submit(self.layout.buffer(), point);
+    }
+
+    /// Like [`Writer::submit`], but writes and syncs on the calling thread, and returns when everything appended so
+    /// far is on disk. For a core that would go to sleep otherwise: it spares two changes of threads, which on a fast
+    /// disk take as long as the sync. What was submitted before may still be reported by `on_sync`, or be covered by
+    /// this alone.
+    ///
+    /// # Errors
+    ///
+    /// As `on_sync` gets them, and as final; one that `on_sync` has got is [`JournalError::Failed`] here.
+    pub fn sync(&mut self, point: SyncPoint) -> Result<(), JournalError> {
+        if self.prepare() {
+            self.shared.submit_quietly(self.layout.buffer(), point);
+        }
+        self.disk.lock().expect("no thread panics while it writes").flush()?;
         self.retire();
+        Ok(())
     }
 
     /// Reads a live record, wherever it is. May wait for the disk.
@@ -193,6 +211,16 @@ impl Writer {
             statistics.live_records += segment.live_records;
         }
         statistics
+    }
+
+    /// Completes the batch being gathered; returns whether there is one.
+    fn prepare(&mut self) -> bool {
+        if self.layout.buffer().is_empty() || self.shared.has_failed() {
+            return false;
+        }
+        self.compact();
+        self.close();
+        true
     }
 
     fn append_own(&mut self, health: u8) {

@@ -361,9 +361,19 @@ impl Raft {
 
     pub(super) fn on_commit(&mut self, from: NodeId, term: u64, commit: u64, env: &mut Env<Self>) {
         if self.follow(from, term, env) {
-            self.commit_to_known(commit, env);
-            self.try_finish_refill(env);
+            self.commit_acknowledged(commit, env);
         }
+    }
+
+    /// The leader says that entries have committed up to `commit`, and has clipped that to what this replica
+    /// has acknowledged in this term. After a restart the replica may not remember having done so, but what it
+    /// acknowledged is there, unless it knows that it was damaged.
+    fn commit_acknowledged(&mut self, commit: u64, env: &mut Env<Self>) {
+        if self.refill.is_none() {
+            self.verified = self.verified.max(commit.min(self.log.last_index()));
+        }
+        self.commit_to_known(commit, env);
+        self.try_finish_refill(env);
     }
 
     /// Handles a beat; the answer waits for the point beside it. Answers for many groups travel together, so
@@ -380,8 +390,7 @@ impl Raft {
         if !self.follow(from, beat.term, env) {
             return None;
         }
-        self.commit_to_known(beat.commit, env);
-        self.try_finish_refill(env);
+        self.commit_acknowledged(beat.commit, env);
         if beat.sleep {
             self.fall_asleep_behind(beat.commit, env);
         }

@@ -55,6 +55,7 @@ impl Script {
             ["nodes", count, ref options @ ..] => self.nodes(number(count), options),
             ["start", ref ids @ ..] => ids.iter().for_each(|id| self.start(node(id), false)),
             ["run", duration] => self.run(milliseconds(duration)),
+            ["until", id, ref role @ ..] => self.run_until(node(id), &role.join(" ")),
             ["leader", id] => self.make_leader(node(id)),
             ["heal"] => self.world.cut.clear(),
             ["isolate", ref ids @ ..] => self.isolate(&ids.iter().map(|id| node(id)).collect()),
@@ -102,6 +103,15 @@ impl Script {
     fn run(&mut self, duration: Duration) {
         let until = self.world.now + duration;
         while self.world.advance(until) {}
+    }
+
+    /// Stops at the moment at which the replica begins to play the part.
+    fn run_until(&mut self, id: NodeId, role: &str) {
+        let deadline = self.world.now + Duration::from_secs(5);
+        while self.world.protocol(id).is_none_or(|raft| show_role(raft.role()) != role) {
+            assert!(self.world.now < deadline, "{id} does not become {role}");
+            self.world.advance(deadline);
+        }
     }
 
     /// Lets `id` become the leader, without showing how.

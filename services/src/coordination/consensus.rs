@@ -123,10 +123,8 @@ impl Coordination {
         for (session, state) in self.tree.sessions() {
             self.clocks.touch(session, state.timeout_ms, env.now());
         }
-        if self.tree.exists("/quipu").is_err() {
-            let mut ops = members::foundation(self.config.linearizable_reads);
-            let members: Vec<_> = self.addresses.values().cloned().collect();
-            ops.extend(members::shown(&[], &members, 0));
+        if self.tree.exists(members::SETTING_LINEARIZABLE_READS).is_err() {
+            let ops = members::foundation(self.config.linearizable_reads);
             self.propose_own(&Command::System { ops }, env);
         }
     }

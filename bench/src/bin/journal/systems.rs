@@ -34,6 +34,7 @@ pub(crate) fn systems() -> Vec<&'static str> {
     vec![
         "in place",
         "quipu",
+        "quipu, handed over",
         #[cfg(feature = "raft-engine")]
         "raft-engine",
         #[cfg(feature = "fjall")]
@@ -45,7 +46,8 @@ pub(crate) fn systems() -> Vec<&'static str> {
 pub(crate) fn open(name: &str, path: &Path) -> Result<Box<dyn System>, Failure> {
     Ok(match name {
         "in place" => Box::new(InPlace::open(path)?),
-        "quipu" => Box::new(Quipu::open(path)?),
+        "quipu" => Box::new(Quipu::open(path, false)?),
+        "quipu, handed over" => Box::new(Quipu::open(path, true)?),
         #[cfg(feature = "raft-engine")]
         "raft-engine" => Box::new(raft_engine_log::Log::open(path)?),
         #[cfg(feature = "fjall")]
@@ -99,8 +101,10 @@ impl System for InPlace {
     }
 }
 
-/// The journal as a node uses it: the thread that appends is not the one that syncs.
+/// Quipu's journal. A lone appender syncs itself, as a node's core does when it has nothing else to do, or hands
+/// over to the journal's thread, as a busy core does; with several appends under way it always hands over.
 struct Quipu {
+    hand_over: bool,
     writer: Writer,
     recovered: Option<Vec<(Place, bytes::Bytes)>>,
     synced: Arc<AtomicU64>,
@@ -110,7 +114,7 @@ struct Quipu {
 }
 
 impl Quipu {
-    fn open(path: &Path) -> Result<Quipu, Failure> {
+    fn open(path: &Path, hand_over: bool) -> Result<Quipu, Failure> {
         let (journal, recovered) = Journal::open(path, Options::default())?;
         let synced = Arc::new(AtomicU64::new(0));
         let (told, waiting): (_, Thread) = (synced.clone(), thread::current());
@@ -119,7 +123,7 @@ impl Quipu {
             waiting.unpark();
         })?;
         let recovered = Some(recovered.records);
-        Ok(Quipu { writer, recovered, synced, point: 0, next: 0, first: 0 })
+        Ok(Quipu { hand_over, writer, recovered, synced, point: 0, next: 0, first: 0 })
     }
 
     fn push(&mut self, payload: &[u8]) {
@@ -146,12 +150,20 @@ impl System for Quipu {
         for _ in 0..count {
             self.push(payload);
         }
+        if !self.hand_over {
+            self.writer.sync(SyncPoint(self.point))?;
+            self.synced.store(self.point, Ordering::Release);
+            return Ok(());
+        }
         self.writer.submit(SyncPoint(self.point));
         self.wait(0);
         Ok(())
     }
 
     fn window(&mut self, depth: usize, payload: &[u8], end: Instant) -> Result<Option<usize>, Failure> {
+        if self.hand_over {
+            return Ok(None);
+        }
         let begun = self.wait(0);
         while Instant::now() < end {
             let synced = self.wait(depth as u64 - 1);
@@ -165,6 +177,9 @@ impl System for Quipu {
     }
 
     fn read_all(&mut self) -> Result<Option<(u64, u64)>, Failure> {
+        if self.hand_over {
+            return Ok(None);
+        }
         let records = self.recovered.as_ref().expect("kept since the log was opened");
         let bytes = records.iter().map(|(_, payload)| payload.len() as u64).sum();
         Ok(Some((records.len() as u64, bytes)))
@@ -172,7 +187,7 @@ impl System for Quipu {
 
     fn trim(&mut self, kept_from: u64) -> Result<bool, Failure> {
         self.first = kept_from;
-        Ok(true)
+        Ok(!self.hand_over)
     }
 
     fn settle(&mut self) -> Result<(), Failure> {

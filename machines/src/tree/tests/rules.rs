@@ -190,6 +190,9 @@ fn reaping_spares_what_is_in_use_again() {
     );
     assert_eq!(rig.tree.due(2_100, 10), [""; 0]);
     assert_eq!(rig.tree.due(2_101, 10), ["/t"]);
+    rig.time = 2_100;
+    rig.apply(&reap);
+    assert!(rig.tree.exists("/t").is_ok());
     rig.time = 2_101;
     rig.apply(&reap);
     assert_eq!(rig.tree.exists("/t"), Err(Error::NoNode));

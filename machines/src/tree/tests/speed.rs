@@ -64,7 +64,14 @@ fn measure(nodes: usize) {
     let path = |at: usize| format!("/bench/key-{at:08}");
     let node = |path| Op::Create { path, data: data.clone(), acl: open_acl(), mode: CreateMode::Persistent };
     apply_all(&mut tree, [node("/bench".into())].into_iter());
-    let created = apply_all(&mut tree, (0..nodes).map(|at| node(path(at))));
+    let before = resident();
+    // In batches, so that the commands' own memory does not count.
+    let batches =
+        (0..nodes).step_by(1_000).map(|at| apply_all(&mut tree, (at..at + 1_000).map(|at| node(path(at)))));
+    let created = batches.sum::<f64>() / (nodes / 1_000) as f64;
+    let memory = resident().saturating_sub(before) / nodes;
+    let pairs = (0..100_000).flat_map(|at| [node(path(nodes + at)), delete(&path(nodes + at), 0)]);
+    let paired = apply_all(&mut tree, pairs);
     let sets = (0..200_000).map(|_| Op::SetData {
         path: path(rng.usize(0..nodes)),
         data: data.clone(),
@@ -77,11 +84,11 @@ fn measure(nodes: usize) {
     let lengths: usize = paths.iter().map(|path| tree.data(path, &who).unwrap().0.unwrap().len()).sum();
     let get = (spent() - started) / paths.len() as f64;
     assert_eq!(lengths, 100 * paths.len());
-    println!("{nodes:>9} nodes: create {created:.0} ns, set {set:.0} ns, get {get:.0} ns");
+    println!("{nodes:>9} nodes: create or delete {paired:.0} ns, set {set:.0} ns, get {get:.0} ns");
+    if nodes > 10_000 {
+        println!("          growing {created:.0} ns a node, memory {memory} bytes a node, 100 of them data");
+    }
     copy(&mut tree);
-    let (before, count) = (resident(), tree.node_count());
-    drop(tree);
-    println!("          memory {} bytes a node, 100 of them data", before.saturating_sub(resident()) / count);
 }
 
 fn copy(tree: &mut Tree) {

@@ -112,6 +112,8 @@ struct Subject {
     word: Word,
     model: Model,
     point: SyncPoint,
+    /// Of these the journal has said that they are on disk by returning.
+    returned: SyncPoint,
 }
 
 impl Subject {
@@ -127,7 +129,7 @@ impl Subject {
         let word = Word::default();
         let told = word.clone();
         let writer = journal.start(move |result| told.tell(result)).unwrap();
-        Subject { writer, word, model, point: SyncPoint::NONE }
+        Subject { writer, word, model, point: SyncPoint::NONE, returned: SyncPoint::NONE }
     }
 
     fn append(&mut self, place: Place, payload: &[u8]) {
@@ -143,9 +145,18 @@ impl Subject {
     #[track_caller]
     fn sync(&mut self) {
         self.submit();
+        if self.returned >= self.point {
+            return;
+        }
         if let Some(error) = self.word.wait(self.point) {
             panic!("{error}");
         }
+    }
+
+    #[track_caller]
+    fn sync_itself(&mut self) {
+        self.writer.sync(self.point).unwrap();
+        self.returned = self.point;
     }
 
     /// Closes the journal in good order.
@@ -159,16 +170,17 @@ impl Subject {
 struct Files(BTreeMap<String, Vec<u8>>);
 
 impl Files {
+    /// Reads them from the newest to the oldest, so that while a journal is being written no segment can seem older
+    /// than its successor. Files that vanish meanwhile were never there.
     fn read(path: &Path) -> Files {
-        let mut files = BTreeMap::new();
-        for entry in std::fs::read_dir(path).unwrap() {
-            let entry = entry.unwrap();
-            let name = entry.file_name().into_string().unwrap();
-            if name != "LOCK" {
-                files.insert(name, std::fs::read(entry.path()).unwrap());
-            }
-        }
-        Files(files)
+        let mut names: Vec<String> = std::fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "LOCK")
+            .collect();
+        names.sort();
+        let read = |name: String| Some((name.clone(), std::fs::read(path.join(name)).ok()?));
+        Files(names.into_iter().rev().filter_map(read).collect())
     }
 
     /// Makes `path` hold these files and no others.

@@ -127,7 +127,8 @@ fn step(subject: &mut Subject, random: &mut Rng) {
             subject.append(place, &payload);
         }
         80..90 => subject.submit(),
-        90..94 => subject.sync(),
+        90..92 => subject.sync(),
+        92..94 => subject.sync_itself(),
         _ => fetch(subject, random),
     }
 }

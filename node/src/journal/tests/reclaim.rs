@@ -100,6 +100,22 @@ fn a_full_disk_stops_the_journal_and_loses_nothing_acknowledged() {
     assert!(found.len() > 500);
 }
 
+#[test]
+fn a_full_disk_is_also_told_to_a_writer_that_syncs_itself() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("skipped: a full disk is made with a small tmpfs, which takes the right to mount");
+        return;
+    };
+    let mut subject = Subject::open(disk.path(), OPTIONS, Model::default());
+    let error = (0..100_000).find_map(|index| {
+        subject.append(place(1, 0, index), &[index as u8; 700]);
+        subject.writer.sync(subject.point).err()
+    });
+    assert!(matches!(&error, Some(JournalError::Io { .. })), "{error:?}");
+    subject.append(place(1, 0, 0), b"more");
+    assert!(matches!(subject.writer.sync(subject.point), Err(JournalError::Failed)));
+}
+
 /// A file system of one mebibyte.
 struct SmallDisk(tempfile::TempDir);
 
