@@ -287,3 +287,115 @@ fn decode_pairs<T: Codec>(input: &mut Bytes) -> Result<Vec<(GroupId, T)>, Malfor
     }
     (0..count).map(|_| Ok((GroupId::decode(input)?, T::decode(input)?))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use alloc::vec;
+    use core::fmt::{Debug, Write};
+
+    fn membership() -> Membership {
+        let nodes = |ids: &[u64]| ids.iter().map(|id| NodeId(*id)).collect();
+        let voters = Voters { incoming: nodes(&[1, 2]), outgoing: nodes(&[2, 3]) };
+        Membership { voters, learners: nodes(&[4]), context: Bytes::from_static(b"ctx") }
+    }
+
+    fn entries() -> Vec<Entry> {
+        let command = Payload::Command(Bytes::from_static(b"hello"));
+        vec![
+            Entry { index: 1, term: 1, payload: Payload::Noop },
+            Entry { index: 2, term: 1, payload: command },
+            Entry { index: 3, term: 2, payload: Payload::Membership(membership()) },
+        ]
+    }
+
+    fn messages() -> Vec<Message> {
+        let head = SnapshotHead { index: 9, term: 8, membership: membership() };
+        let chunk = Chunk { term: 1, session: 2, head, number: 3, last: true, bytes: Bytes::from_static(b"piece") };
+        let conflict = Outcome::Conflict { previous: 4, index: 3, term: 2 };
+        let (term, session, round, commit) = (1, 2, 3, 4);
+        vec![
+            Message::VoteRequest(VoteRequest { term, pre: true, last_index: 2, last_term: 3, transfer: false }),
+            Message::VoteReply(VoteReply { term, pre: false, granted: true }),
+            Message::Append(Append {
+                term,
+                session,
+                previous_index: 5,
+                previous_term: 6,
+                commit,
+                round,
+                entries: entries(),
+            }),
+            Message::AppendReply(AppendReply { term, session, round, outcome: Outcome::Matched { index: 7 } }),
+            Message::AppendReply(AppendReply { term, session, round, outcome: conflict }),
+            Message::Commit(Commit { term, commit }),
+            Message::Beat(Beat { term, session, commit, round, sleep: true }),
+            Message::BeatReply(BeatReply { term, session, round, received: 5, durable: 4, asleep: false }),
+            Message::Chunk(Box::new(chunk)),
+            Message::ChunkReply(ChunkReply { term, session, index: 9, next: 4 }),
+            Message::TimeoutNow(Termed { term }),
+            Message::Stale(Termed { term }),
+            Message::Wake(Termed { term }),
+            Message::Inquire(Inquire { nonce: 5 }),
+            Message::Inform(Inform { nonce: 5, term, commit }),
+        ]
+    }
+
+    fn groups_messages() -> Vec<GroupsMessage> {
+        let beat = Beat { term: 1, session: 2, commit: 3, round: 4, sleep: false };
+        let reply = BeatReply { term: 1, session: 2, round: 4, received: 3, durable: 3, asleep: true };
+        vec![
+            GroupsMessage::Group(GroupId(7), Message::Stale(Termed { term: 1 })),
+            GroupsMessage::Beats { sleeping: 99, beats: vec![(GroupId(7), beat)] },
+            GroupsMessage::BeatReplies(vec![(GroupId(7), reply)]),
+        ]
+    }
+
+    fn records() -> Vec<GroupRecord> {
+        let head = SnapshotHead { index: 9, term: 8, membership: membership() };
+        let entry = entries().remove(1);
+        let records = vec![
+            Record::Term { term: 1, vote: Some(NodeId(2)) },
+            Record::Term { term: 2, vote: None },
+            Record::Entry { first: 1, previous_term: 1, entry },
+            Record::Compacted { first: 3, next: 4 },
+            Record::Chunk { slot: 1, snapshot: 9, number: 0, bytes: Bytes::from_static(b"piece") },
+            Record::Snapshot { slot: 1, chunks: 1, head },
+            Record::Refilling { version: 3, active: true },
+            Record::Cleared { kind: 4 },
+        ];
+        records.into_iter().map(|record| GroupRecord { group: GroupId(5), record }).collect()
+    }
+
+    /// Adds a line with the value's bytes to `golden`, and sees that they come back and that no part of them
+    /// does.
+    fn examine<T: Codec + Debug + PartialEq>(value: T, golden: &mut String) {
+        let bytes = value.to_bytes();
+        bytes.iter().for_each(|byte| write!(golden, "{byte:02x}").expect("a string takes everything"));
+        golden.push('\n');
+        for length in 0..bytes.len() {
+            assert!(T::from_bytes(bytes.slice(..length)).is_err(), "{length} bytes of {value:?}");
+        }
+        assert_eq!(T::from_bytes(bytes), Ok(value));
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_version_1() {
+        let mut golden = String::new();
+        messages().into_iter().for_each(|message| examine(message, &mut golden));
+        groups_messages().into_iter().for_each(|message| examine(message, &mut golden));
+        records().into_iter().for_each(|record| examine(record, &mut golden));
+        assert_eq!(golden, include_str!("golden.txt"), "the format has changed");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(Message::from_bytes(Bytes::from_static(&[0])).is_err());
+        assert!(Message::from_bytes(Bytes::from_static(&[99, 0, 0])).is_err());
+        assert!(Record::from_bytes(Bytes::from_static(&[4, 2])).is_err(), "there is no third slot");
+        assert!(GroupsMessage::from_bytes(Bytes::from_static(b"\x03\xff\xff\xff\xff")).is_err());
+        let unsorted = b"\x02\0\0\0\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0";
+        assert!(decode_set(&mut Bytes::from_static(unsorted)).is_err());
+    }
+}

@@ -2,8 +2,7 @@
 
 use super::message::{Message, Termed, VoteReply, VoteRequest};
 use super::replica::{Leading, Raft, Timer};
-use super::replication::new_progress;
-use super::{Payload, Planted, Refusal, Role};
+use super::{Payload, Planted, Progress, Refusal, Role};
 use core::time::Duration;
 use quipu_base::quorum::Tally;
 use quipu_base::{Env, NodeId, SyncPoint, Time};
@@ -125,7 +124,12 @@ impl Raft {
             Role::Follower | Role::Leader { .. } => false,
         };
         if reply.term > self.term && !reply.granted {
+            let asked = self.role == Role::PreCandidate && reply.pre;
             self.become_follower(reply.term, None, None, env);
+            if asked {
+                // Only the term was behind: ask again, for the next one.
+                self.set_election_due(Duration::ZERO, self.config.heartbeat, env);
+            }
         } else if expected && self.votes.iter().all(|(voter, _)| *voter != from) {
             self.votes.push((from, reply.granted));
             self.count_votes(env);
@@ -155,7 +159,7 @@ impl Raft {
         self.verified = self.log.last_index();
         let (next, now) = (self.log.last_index() + 1, env.now());
         let progress = self.memberships.members().filter(|member| *member != me);
-        let progress = progress.map(|member| new_progress(member, next, now)).collect();
+        let progress = progress.map(|member| Progress::new(member, next, now)).collect();
         self.leading = Leading { progress, ..Leading::default() };
         self.leading.busy = true;
         self.leading.uncommitted_bytes = self.log.entries_after(self.commit).map(super::log::weight).sum();

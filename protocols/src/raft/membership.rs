@@ -3,8 +3,7 @@
 
 use super::message::{Message, Termed};
 use super::replica::{LeaderTransfer, Raft};
-use super::replication::new_progress;
-use super::{Change, Event, Membership, Payload, Refusal, Role};
+use super::{Change, Event, Membership, Payload, Progress, Refusal, Role};
 use alloc::collections::{BTreeSet, VecDeque};
 use quipu_base::quorum::Voters;
 use quipu_base::{Env, NodeId, RequestId};
@@ -134,7 +133,7 @@ impl Raft {
         for member in self.memberships.members().filter(|member| *member != me) {
             match self.member(member) {
                 Some(progress) => progress.leaving = false,
-                None => self.leading.progress.push(new_progress(member, next, now)),
+                None => self.leading.progress.push(Progress::new(member, next, now)),
             }
         }
         let members: BTreeSet<NodeId> = self.memberships.members().collect();

@@ -8,7 +8,7 @@
 use super::message::{Beat, Message, Termed};
 use super::progress::Mode;
 use super::replica::{Raft, Timer};
-use super::Role;
+use super::{Progress, Role};
 use core::time::Duration;
 use quipu_base::{Env, NodeId, Time};
 
@@ -62,7 +62,7 @@ impl Raft {
     }
 
     /// A beat whose answer tells whether anything sent before it was lost.
-    fn timed_beat(&self, member: &mut super::Progress, sleep: bool) -> Beat {
+    fn timed_beat(&self, member: &mut Progress, sleep: bool) -> Beat {
         let beat = self.beat(member, sleep);
         member.mark = (beat.round, member.next - 1);
         beat
@@ -71,7 +71,7 @@ impl Raft {
     /// Whether this leader wants its group to sleep.
     pub(super) fn is_drowsy(&self) -> bool {
         let last = self.log.last_index();
-        let done = |member: &super::Progress| {
+        let done = |member: &Progress| {
             member.mode == Mode::Replicate
                 && member.matched == last
                 && member.commit_sent == last
@@ -153,7 +153,7 @@ impl Raft {
         for timer in [Timer::Election, Timer::Heartbeat, Timer::Flush] {
             env.cancel_timer(timer);
         }
-        debug_assert!(!self.is_leader());
+        assert!(!self.is_leader());
     }
 }
 

@@ -7,12 +7,7 @@ use super::replica::{Raft, Timer};
 use super::record::Record;
 use super::{Entry, Event, Payload, Planted, Refusal, Role};
 use alloc::vec::Vec;
-use quipu_base::{Env, EventId, NodeId, RequestId, SyncPoint, Time};
-
-/// A member about which a leader knows nothing.
-pub(super) fn new_progress(id: NodeId, next: u64, now: Time) -> Progress {
-    Progress::new(id, next, now)
-}
+use quipu_base::{Env, EventId, NodeId, RequestId, SyncPoint};
 
 /// The leader's side.
 impl Raft {

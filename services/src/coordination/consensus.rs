@@ -5,7 +5,6 @@ use super::message::{Message, Timer};
 use super::service::{Asked, Coordination, GROUP, Waiter};
 use super::stamped::stamp;
 use super::types::{CloseReason, Event, RefusalReason};
-use alloc::vec::Vec;
 use quipu_base::codec::Codec;
 use quipu_base::{Embed, Env, Input, NodeId, Protocol, RequestId, StreamId};
 use quipu_machines::tree::{Command, Tree};
