@@ -295,3 +295,61 @@ fn groups_come_and_go() {
     cluster.world.request(leader, GroupsRequest::Create(group, empty));
     assert_eq!(cluster.raft(leader, group).last_index(), 0);
 }
+
+/// Groups fall asleep and wake in the middle of crashes, partitions and loss; nothing forks, and in the end
+/// every group commits, asleep or not.
+fn play(seed: u64) -> usize {
+    let lease = (seed % 2 == 0).then_some(Lease { max_drift_ppm: 100 });
+    let mut cluster = Cluster::new(6, lease);
+    cluster.world.random = quipu_base::Rng::with_seed(seed);
+    cluster.world.conditions.loss = [0, 20, 100][seed as usize % 3];
+    for _ in 0..60 {
+        let id = NodeId(cluster.world.random.u64(1..=3));
+        let other = NodeId(id.0 % 3 + 1);
+        match cluster.world.random.u32(..10) {
+            0 if cluster.up().len() > 1 && cluster.world.is_up(id) => cluster.world.crash(id, 0),
+            1 | 2 if !cluster.world.is_up(id) => cluster.start(id),
+            3 => {
+                cluster.world.cut.insert((id, other));
+                cluster.world.cut.insert((other, id));
+            }
+            4 => cluster.world.cut.clear(),
+            5 | 6 => {
+                let group = GroupId(cluster.world.random.u64(1..=6));
+                let propose = Request::Propose(Bytes::from(format!("{seed}")));
+                let target = cluster.leader(group).unwrap_or(id);
+                cluster.world.request(target, GroupsRequest::Group(group, propose));
+            }
+            _ => {}
+        }
+        let pause = Duration::from_millis(cluster.world.random.u64(1..150));
+        cluster.run(pause);
+    }
+    cluster.world.cut.clear();
+    cluster.world.conditions.loss = 0;
+    (1..=3).map(NodeId).for_each(|id| {
+        if !cluster.world.is_up(id) {
+            cluster.start(id);
+        }
+    });
+    cluster.run(Duration::from_millis(1_500));
+    assert!(cluster.all_asleep(), "seed {seed}: {:?}", cluster.awake());
+    for group in cluster.groups() {
+        cluster.propose(group, "last words");
+    }
+    cluster.run(Duration::from_millis(20));
+    for group in cluster.groups() {
+        let told = &cluster.committed[&(NodeId(1), group)];
+        assert_eq!(told.last().map(|bytes| &bytes[..]), Some(&b"last words"[..]), "seed {seed}");
+        for id in [2, 3].map(NodeId) {
+            assert_eq!(&cluster.committed[&(id, group)], told, "seed {seed}: {group} forks at {id}");
+        }
+    }
+    cluster.committed.values().map(Vec::len).sum()
+}
+
+#[test]
+fn groups_survive_faults_awake_and_asleep() {
+    let committed: usize = (0..60).map(play).sum();
+    assert!(committed > 60 * 3 * 12, "only {committed} commands committed");
+}

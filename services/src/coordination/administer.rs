@@ -20,6 +20,8 @@ use quipu_wires::zookeeper::code;
 pub(super) struct Wishes {
     next_token: u64,
     waiting: BTreeMap<u64, Asker>,
+    /// Clients whose wish was granted, and takes effect here when this index has been applied.
+    granted: Vec<(u64, Connection)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +73,8 @@ impl Coordination {
             Administer::Transfer(node) => Ok(raft::Request::Transfer(*node)),
             wish => {
                 let members: Vec<_> = self.addresses.values().cloned().collect();
-                members::plan(&members, wish, |node| self.has_caught_up(node, env.now())).map(raft::Request::Change)
+                members::plan(&members, wish, |node| self.has_caught_up(node, env.now()))
+                    .map(raft::Request::Change)
             }
         };
         match request {
@@ -95,7 +98,8 @@ impl Coordination {
     fn has_caught_up(&self, node: NodeId, now: Time) -> bool {
         let raft = self.raft();
         let follower = raft.followers(now).find(|(known, ..)| *known == node);
-        follower.is_some_and(|(_, matched, active)| active && matched + CAUGHT_UP_WITHIN >= raft.commit_index())
+        follower
+            .is_some_and(|(_, matched, active)| active && matched + CAUGHT_UP_WITHIN >= raft.commit_index())
     }
 
     /// Says what became of a wish, to whoever passed it on.
@@ -206,6 +210,15 @@ impl Coordination {
         version.and_then(|version| i64::from_str_radix(version.trim(), 16).ok()).unwrap_or(-1)
     }
 
+    /// Answers the clients whose change of the members has arrived in this node's own tree.
+    pub(super) fn answer_reconfigured(&mut self, env: &mut Env<Self>) {
+        let applied = self.tree.last_zxid() as u64;
+        while let Some(at) = self.wishes.granted.iter().position(|(index, _)| *index <= applied) {
+            let (_, connection) = self.wishes.granted.swap_remove(at);
+            self.pump(connection, env);
+        }
+    }
+
     fn reconfigured(
         &mut self,
         connection: Connection,
@@ -220,7 +233,10 @@ impl Coordination {
         let Some(pending) = waiting else { return };
         client.barriers -= result.is_err() as usize;
         pending.work = match result {
-            Ok(index) => Work::Reconfigure { token, index: Some(index) },
+            Ok(index) => {
+                self.wishes.granted.push((index, connection));
+                Work::Reconfigure { token, index: Some(index) }
+            }
             Err(RefusalReason::ChangeInProgress) => ready(code::RECONFIG_IN_PROGRESS),
             Err(RefusalReason::NotCaughtUp) => ready(code::NEW_CONFIG_NO_QUORUM),
             Err(RefusalReason::NoLeader) => ready(code::CONNECTION_LOSS),

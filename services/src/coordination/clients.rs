@@ -236,7 +236,10 @@ impl Clients {
             assert_eq!(client.session, *session);
         }
         for client in self.by_connection.values() {
-            assert_eq!(client.barriers, client.queue.iter().filter(|pending| pending.work.is_barrier()).count());
+            assert_eq!(
+                client.barriers,
+                client.queue.iter().filter(|pending| pending.work.is_barrier()).count()
+            );
             let sequences = client.outstanding.iter().map(|outstanding| outstanding.sequence);
             assert!(sequences.is_sorted(), "commands go out in order");
             assert!(client.outstanding.back().is_none_or(|last| last.sequence <= client.last_sequence));

@@ -51,6 +51,7 @@ impl Coordination {
             self.on_told(event, env);
         }
         self.confirm_reads(env);
+        self.answer_reconfigured(env);
     }
 
     pub(super) fn ask_groups(&mut self, env: &mut Env<Self>, request: GroupsRequest) -> RequestId {

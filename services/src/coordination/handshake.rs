@@ -57,7 +57,8 @@ impl Coordination {
         if !self.addresses.contains_key(&self.config.id) {
             return Some(CloseReason::NotMember);
         }
-        let leaderless = self.leaderless_since.is_some_and(|since| self.now.since(since) > self.config.patience);
+        let leaderless =
+            self.leaderless_since.is_some_and(|since| self.now.since(since) > self.config.patience);
         leaderless.then_some(CloseReason::NoLeader)
     }
 
