@@ -22,11 +22,11 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// The middle of some figures; of an even number, the lower of the two in the middle.
+/// The middle of some figures; of an even number, the mean of the two in the middle.
 pub fn median(mut figures: Vec<f64>) -> f64 {
     assert!(!figures.is_empty(), "nothing has no median");
     figures.sort_by(f64::total_cmp);
-    figures[(figures.len() - 1) / 2]
+    (figures[(figures.len() - 1) / 2] + figures[figures.len() / 2]) / 2.0
 }
 
 /// A number with its thousands set apart.
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(short(12.34), "12.3");
         assert_eq!(short(1234.5), "1234");
         assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0]), 1.0);
+        assert_eq!(median(vec![4.0, 1.0]), 2.5);
     }
 
     #[test]

@@ -10,6 +10,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.quipu import Nodes  # noqa: E402
 from harness.reference import Reference  # noqa: E402
+from load import stop_all  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def no_client_outlives_its_test():
+    yield
+    stop_all()
 
 
 @pytest.fixture

@@ -151,6 +151,7 @@ class Load:
         self.clients = [kind(n, self.hosts, self.history, session_timeout_ms, data) for n, kind in enumerate(kinds)]
 
     def start(self) -> "Load":
+        _started.append(self)
         prepare(self.hosts[0], len(self.clients))
         self.started = time.monotonic()
         for client in self.clients:
@@ -176,6 +177,20 @@ class Load:
                 return time.monotonic()
             time.sleep(0.02)
         raise TimeoutError(f"no {count} writes within {seconds} s")
+
+
+_started: list[Load] = []
+
+
+def stop_all() -> None:
+    """Ends the clients of a test that failed: the next cluster may get the same ports, and must not get its writes."""
+    while _started:
+        load = _started.pop()
+        for client in load.clients:
+            client.stopping.set()
+        for client in load.clients:
+            if client.is_alive():
+                client.join(30)
 
 
 def folder(number: int) -> str:

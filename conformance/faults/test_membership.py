@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("ours")
 def member(cluster: Nodes, *words: str) -> None:
     """Runs `quipu member`, which asks any running node."""
     urls = ",".join(f"http://{cluster.http(node)}" for node in cluster.nodes if node.running)
-    command = [binary(), "member", *words, "--node", urls]
+    command = [binary(), "member", "--node", urls, *words]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
 

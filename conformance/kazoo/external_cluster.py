@@ -5,10 +5,13 @@ kazoo's harness starts ZooKeeper itself. This plugin puts the servers named by Z
 """
 
 import os
+import signal
 import sys
 import types
 
 import pytest
+
+TEARDOWN_SECONDS = 20
 
 
 class Server:
@@ -53,6 +56,25 @@ def _replace_harness():
 
     servers = Servers(Server(address) for address in os.environ["ZOOKEEPER_HOSTS"].split(","))
     harness.get_global_cluster = lambda: servers
+    harness.KazooTestHarness.teardown_zookeeper = _limited(harness.KazooTestHarness.teardown_zookeeper)
+
+
+def _limited(teardown):
+    """A client whose request is never answered waits for it for ever when it is stopped; the suite must go on."""
+
+    def limited(self):
+        def give_up(*_):
+            raise TimeoutError(f"a client did not stop within {TEARDOWN_SECONDS} s")
+
+        before = signal.signal(signal.SIGALRM, give_up)
+        signal.alarm(TEARDOWN_SECONDS)
+        try:
+            teardown(self)
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+    return limited
 
 
 # Some tests look at the version before they choose what to expect.

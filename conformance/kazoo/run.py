@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 EXPECTED = HERE / "expected.txt"
-TEST_SECONDS = 60
+TEST_SECONDS = 45
 Outcomes = dict[str, tuple[str, str]]  # The test's name to its state and the reason or failure.
 
 

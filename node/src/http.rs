@@ -230,7 +230,8 @@ mod tests {
 
     #[test]
     fn members_must_make_sense() {
-        let read = |body: &str| serde_json::from_str::<NewMember>(body).map_err(|e| e.to_string()).and_then(check);
+        let read =
+            |body: &str| serde_json::from_str::<NewMember>(body).map_err(|e| e.to_string()).and_then(check);
         let member = read(r#"{"id": 4, "peer": "h:1", "client": "h:2"}"#).expect("a member");
         assert_eq!((member.id, member.http.as_str(), member.voting), (NodeId(4), "", false));
         assert!(read(r#"{"id": 4, "peer": "h:1"}"#).is_err());

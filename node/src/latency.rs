@@ -59,7 +59,8 @@ impl Latencies {
 
     /// Begins a slot, with the memory of one that is over if there is such.
     fn begin(&mut self, slot: u64) {
-        let over = self.slots.pop_front_if(|(oldest, _)| *oldest + SLOTS <= slot);
+        let is_over = self.slots.front().is_some_and(|(oldest, _)| *oldest + SLOTS <= slot);
+        let over = if is_over { self.slots.pop_front() } else { None };
         let mut histogram = over.map_or_else(empty, |(_, histogram)| histogram);
         histogram.reset();
         self.slots.retain(|(oldest, _)| *oldest + SLOTS > slot);

@@ -13,7 +13,8 @@ pub fn start(level: Level, format: LogFormat) {
         Level::Debug => LevelFilter::DEBUG,
         Level::Trace => LevelFilter::TRACE,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
     // Only fails if a log was started before, which then goes on.
     let _ = match format {
         LogFormat::Text => {

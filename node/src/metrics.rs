@@ -44,10 +44,8 @@ impl Metrics {
 
     fn build(&self, out: &mut Exposition, report: &Report) {
         let id = report.id.0.to_string();
-        out.gauge("quipu_build_info", "What runs here; always 1.").value(
-            &[("version", env!("CARGO_PKG_VERSION")), ("cluster", &self.cluster), ("node", &id)],
-            1,
-        );
+        out.gauge("quipu_build_info", "What runs here; always 1.")
+            .value(&[("version", env!("CARGO_PKG_VERSION")), ("cluster", &self.cluster), ("node", &id)], 1);
     }
 
     fn gateway(&self, out: &mut Exposition) {
@@ -89,7 +87,8 @@ impl Metrics {
 
     fn reactor(&self, out: &mut Exposition) {
         let counters = &self.reactor;
-        out.counter("quipu_reactor_rounds_total", "Turns of the core's loop.").value(&[], counters.rounds.get());
+        out.counter("quipu_reactor_rounds_total", "Turns of the core's loop.")
+            .value(&[], counters.rounds.get());
         out.counter("quipu_reactor_inputs_total", "Inputs stepped.").value(&[], counters.inputs.get());
         out.gauge("quipu_reactor_held_effects", "Effects that wait for the disk.")
             .value(&[], counters.held.get());
@@ -183,7 +182,8 @@ fn consensus(out: &mut Exposition, report: &Report) {
         .value(&[], u64::from(report.ready));
     out.gauge("quipu_damaged", "Whether this node lost durable records and waits to be refilled.")
         .value(&[], u64::from(report.damaged));
-    out.gauge("quipu_has_leader", "Whether a leader is known.").value(&[], u64::from(report.leader.is_some()));
+    out.gauge("quipu_has_leader", "Whether a leader is known.")
+        .value(&[], u64::from(report.leader.is_some()));
     out.gauge("quipu_term", "The current term.").value(&[], report.term);
     out.gauge("quipu_commit_index", "The last entry known to be committed.").value(&[], report.commit_index);
     out.gauge("quipu_applied_index", "The last entry applied.").value(&[], report.applied_index);
@@ -192,7 +192,8 @@ fn consensus(out: &mut Exposition, report: &Report) {
         .value(&[], report.snapshot_index);
     out.gauge("quipu_log_bytes", "Payload bytes in the log.").value(&[], report.log_bytes);
     out.gauge("quipu_members", "Members of the cluster.").value(&[], report.members.len());
-    let mut matched = out.gauge("quipu_member_matched_index", "On the leader: how far a member's log agrees.");
+    let mut matched =
+        out.gauge("quipu_member_matched_index", "On the leader: how far a member's log agrees.");
     for member in &report.members {
         if let Some(index) = member.matched {
             matched.value(&[("member", &member.member.id.0.to_string())], index);

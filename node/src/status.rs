@@ -122,7 +122,7 @@ impl Status {
             sessions: report.sessions as u64,
             nodes: report.nodes as u64,
             ephemerals: report.ephemerals as u64,
-            data_bytes: report.data_bytes as u64,
+            data_bytes: report.data_bytes,
             watches: report.watches as u64,
             connections: report.connections as u64,
             outstanding: report.outstanding as u64,

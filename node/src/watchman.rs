@@ -21,7 +21,12 @@ pub(crate) struct Watchman {
 }
 
 impl Watchman {
-    pub(crate) fn new(control: Rc<Control>, repaired: Rc<Cell<bool>>, is_damaged: bool, clock: Clock) -> Self {
+    pub(crate) fn new(
+        control: Rc<Control>,
+        repaired: Rc<Cell<bool>>,
+        is_damaged: bool,
+        clock: Clock,
+    ) -> Self {
         if is_damaged {
             tracing::error!("durable records were lost: this node does not vote until it has been refilled");
         }

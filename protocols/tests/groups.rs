@@ -8,8 +8,8 @@ use bytes::Bytes;
 use quipu_base::quorum::Voters;
 use quipu_base::{GroupId, NodeId};
 use quipu_protocols::raft::{
-    Config, Event, GroupEvent, Groups, GroupsConfig, GroupsMessage, GroupsRequest, Lease, Membership, Planted,
-    Raft, Refusal, Request, Role,
+    Config, Event, GroupEvent, Groups, GroupsConfig, GroupsMessage, GroupsRequest, Lease, Membership,
+    Planted, Raft, Refusal, Request, Role,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,8 +30,7 @@ impl Cluster {
     fn new(groups: u64, lease: Option<Lease>) -> Self {
         let conditions = Conditions { loss: 0, duplication: 0, delay: 100..1_000, sync: 100..500 };
         let world = World::new(3, conditions);
-        let mut cluster =
-            Cluster { world, groups, lease, committed: BTreeMap::new(), events: Vec::new() };
+        let mut cluster = Cluster { world, groups, lease, committed: BTreeMap::new(), events: Vec::new() };
         (1..=3).for_each(|id| cluster.start(NodeId(id)));
         cluster
     }
@@ -112,7 +111,8 @@ impl Cluster {
                 let raft = self.raft(id, group);
                 if !raft.is_asleep() {
                     let followers: Vec<_> = raft.followers(self.world.now).collect();
-                    let (role, term, commit, last) = (raft.role(), raft.term(), raft.commit_index(), raft.last_index());
+                    let (role, term, commit, last) =
+                        (raft.role(), raft.term(), raft.commit_index(), raft.last_index());
                     awake.push(format!("{group} {id} {role:?} term {term} {commit} of {last} {followers:?}"));
                 }
             }
@@ -299,7 +299,7 @@ fn groups_come_and_go() {
 /// Groups fall asleep and wake in the middle of crashes, partitions and loss; nothing forks, and in the end
 /// every group commits, asleep or not.
 fn play(seed: u64) -> usize {
-    let lease = (seed % 2 == 0).then_some(Lease { max_drift_ppm: 100 });
+    let lease = seed.is_multiple_of(2).then_some(Lease { max_drift_ppm: 100 });
     let mut cluster = Cluster::new(6, lease);
     cluster.world.random = quipu_base::Rng::with_seed(seed);
     cluster.world.conditions.loss = [0, 20, 100][seed as usize % 3];

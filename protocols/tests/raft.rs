@@ -41,12 +41,12 @@ fn play_all(seeds: std::ops::Range<u64>, corruption: bool) -> Report {
 
 #[test]
 fn everything_holds_in_random_worlds() {
-    play_all(0..250, false);
+    play_all(0..soak(250), false);
 }
 
 #[test]
 fn everything_holds_when_disks_lose_records() {
-    play_all(0..250, true);
+    play_all(0..soak(250), true);
 }
 
 #[test]
@@ -73,4 +73,9 @@ fn planted_bugs_are_found() {
         let seed = find(planted, 400).unwrap_or_else(|| panic!("not found: {name}"));
         println!("{name}: seed {seed}");
     }
+}
+
+/// How many seeds to play: `SEEDS=n` for a longer run than the usual one.
+fn soak(usual: u64) -> u64 {
+    std::env::var("SEEDS").map_or(usual, |seeds| seeds.parse().expect("SEEDS is a number"))
 }

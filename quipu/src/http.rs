@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn answers_are_taken_apart() {
-        let answer = parse(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno").expect("an answer");
+        let answer =
+            parse(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno").expect("an answer");
         assert_eq!((answer.status, &answer.body[..]), (503, &b"no"[..]));
         assert!(parse(b"SSH-2.0\r\n\r\n").is_none());
         assert!(parse(b"HTTP/1.1 200 OK").is_none());
@@ -75,7 +76,9 @@ mod tests {
 
     #[test]
     fn urls_and_addresses_are_the_same() {
-        for url in ["127.0.0.1:8181", "http://127.0.0.1:8181", "http://127.0.0.1:8181/", " 127.0.0.1:8181/v1 "] {
+        for url in
+            ["127.0.0.1:8181", "http://127.0.0.1:8181", "http://127.0.0.1:8181/", " 127.0.0.1:8181/v1 "]
+        {
             assert_eq!(address_of(url), "127.0.0.1:8181");
         }
     }

@@ -89,7 +89,11 @@ fn simulate(arguments: &SimArguments) -> Result<(), Failure> {
     };
     let end = arguments.first.saturating_add(arguments.seeds);
     let summary = run_seeds_with(&scenario, arguments.first..end, options);
-    if arguments.json { println!("{}", as_json(&summary)) } else { print!("{summary}") }
+    if arguments.json {
+        println!("{}", as_json(&summary))
+    } else {
+        print!("{summary}")
+    }
     if summary.is_good() { Ok(()) } else { Err("the simulation found something; see above".to_owned()) }
 }
 

@@ -66,7 +66,10 @@ mod tests {
     #[test]
     fn numbers_are_for_people() {
         assert_eq!([micros(7), micros(1_500), micros(2_500_000)], ["7 us", "1.5 ms", "2.50 s"]);
-        assert_eq!([bytes(7), bytes(1_536), bytes(3 << 20), bytes(5 << 30)], ["7 B", "1.5 KiB", "3.0 MiB", "5.0 GiB"]);
+        assert_eq!(
+            [bytes(7), bytes(1_536), bytes(3 << 20), bytes(5 << 30)],
+            ["7 B", "1.5 KiB", "3.0 MiB", "5.0 GiB"]
+        );
         assert_eq!(duration(999), "999 ms");
         assert_eq!(duration(59_000), "59 s");
         assert_eq!(duration(61_000), "1 min 1 s");

@@ -115,12 +115,7 @@ pub fn check_by_key<M: Model, K: Ord>(
 
 type Operations<M> = [Operation<<M as Model>::Input, <M as Model>::Output>];
 
-fn check_some<M: Model>(
-    model: &M,
-    operations: &Operations<M>,
-    numbers: &[usize],
-    budget: Budget,
-) -> Verdict {
+fn check_some<M: Model>(model: &M, operations: &Operations<M>, numbers: &[usize], budget: Budget) -> Verdict {
     match search(model, operations, numbers, u64::MAX, budget) {
         Found::Order => Verdict::Linearizable,
         Found::Nothing => Verdict::Undecided,
@@ -207,7 +202,10 @@ fn report<M: Model>(
     }
     lines.push("and no place in it for:".to_owned());
     lines.extend(
-        unexplained.iter().take(SHOWN).map(|number| format!("  {}", line(*number, &operations[*number], end))),
+        unexplained
+            .iter()
+            .take(SHOWN)
+            .map(|number| format!("  {}", line(*number, &operations[*number], end))),
     );
     if unexplained.len() > SHOWN {
         lines.push(format!("  ... {} more", unexplained.len() - SHOWN));

@@ -46,9 +46,7 @@ impl Model for Register {
         let (next, expected) = match input {
             RegisterInput::Read => (*state, RegisterOutput::Value(*state)),
             RegisterInput::Write(value) => (Some(*value), RegisterOutput::Written),
-            RegisterInput::CompareAndSet(from, to) if state == from => {
-                (Some(*to), RegisterOutput::Set(true))
-            }
+            RegisterInput::CompareAndSet(from, to) if state == from => (Some(*to), RegisterOutput::Set(true)),
             RegisterInput::CompareAndSet(..) => (*state, RegisterOutput::Set(false)),
         };
         output.is_none_or(|output| *output == expected).then_some(next)

@@ -258,8 +258,11 @@ mod tests {
     use super::*;
 
     fn judge(script: Vec<Seen>) -> Option<Promise> {
-        let events: Vec<SessionEvent> =
-            script.into_iter().enumerate().map(|(at, what)| SessionEvent { session: 7, at: at as u64, what }).collect();
+        let events: Vec<SessionEvent> = script
+            .into_iter()
+            .enumerate()
+            .map(|(at, what)| SessionEvent { session: 7, at: at as u64, what })
+            .collect();
         check(&events).err().map(|broken| broken.promise)
     }
 
@@ -291,15 +294,17 @@ mod tests {
     #[test]
     fn time_goes_forward_across_connections() {
         assert_eq!(after_asking(2, vec![answer(1, 5), answer(2, 5)]), None);
-        let moved =
-            vec![answer(1, 5), Seen::Connected, Seen::Asked { xid: 1 }, answer(1, 4)];
+        let moved = vec![answer(1, 5), Seen::Connected, Seen::Asked { xid: 1 }, answer(1, 4)];
         assert_eq!(after_asking(2, moved), Some(Promise::TimeForward { seen: 5, now: 4 }));
     }
 
     #[test]
     fn a_session_reads_its_own_writes() {
         assert_eq!(after_asking(2, vec![wrote(1, 9), answer(2, 9)]), None);
-        assert_eq!(after_asking(2, vec![wrote(1, 9), answer(2, 8)]), Some(Promise::OwnWrites { wrote: 9, now: 8 }));
+        assert_eq!(
+            after_asking(2, vec![wrote(1, 9), answer(2, 8)]),
+            Some(Promise::OwnWrites { wrote: 9, now: 8 })
+        );
     }
 
     #[test]
@@ -339,8 +344,7 @@ mod tests {
     fn sessions_do_not_concern_each_other() {
         let event = |session, what| SessionEvent { session, at: 0, what };
         let asked = |session| event(session, Seen::Asked { xid: 1 });
-        let events =
-            [asked(1), asked(2), event(1, answer(1, 9)), event(2, answer(1, 3))];
+        let events = [asked(1), asked(2), event(1, answer(1, 9)), event(2, answer(1, 3))];
         assert_eq!(check(&events), Ok(()));
         let again = event(2, answer(1, 3));
         let broken = check(&[&events[..], &[again]].concat()).expect_err("answered twice");

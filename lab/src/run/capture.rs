@@ -33,7 +33,10 @@ pub(super) fn panics<T>(run: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn describe(panic: &PanicHookInfo<'_>) -> String {
-    let message = panic.payload_as_str().unwrap_or("a panic without a message");
+    let payload = panic.payload();
+    let literal = payload.downcast_ref::<&'static str>().copied();
+    let formatted = payload.downcast_ref::<String>().map(String::as_str);
+    let message = literal.or(formatted).unwrap_or("a panic without a message");
     let place = panic.location().map_or_else(String::new, |place| format!("\n  at {place}"));
     let backtrace = Backtrace::capture();
     match backtrace.status() {

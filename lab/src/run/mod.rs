@@ -217,7 +217,7 @@ impl Shared {
             if seed >= self.end.load(Ordering::Relaxed) {
                 return;
             }
-            let twice = options.twice_every > 0 && seed % options.twice_every == 0;
+            let twice = options.twice_every > 0 && seed.is_multiple_of(options.twice_every);
             let result =
                 if twice { run_twice(scenario, seed) } else { run_seed(scenario, seed, TraceLevel::Hash) };
             self.note(seed, twice, result);

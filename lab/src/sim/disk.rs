@@ -73,7 +73,10 @@ impl<R: Record + Clone> SimulatedDisk<R> {
 
     /// A sync that was begun at `point` has completed.
     pub fn sync(&mut self, point: SyncPoint) {
-        assert!(self.tail_synced < point.0 && point.0 <= self.tail, "a sync covers something that was written");
+        assert!(
+            self.tail_synced < point.0 && point.0 <= self.tail,
+            "a sync covers something that was written"
+        );
         self.synced += (point.0 - self.tail_synced) as usize;
         assert!(self.synced <= self.recent.len(), "a sync covers more than there is");
         self.tail_synced = point.0;

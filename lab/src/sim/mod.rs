@@ -14,8 +14,8 @@
 mod clock;
 mod config;
 mod disk;
-mod network;
 mod nemesis;
+mod network;
 mod node;
 mod queue;
 mod random;
@@ -23,9 +23,13 @@ mod simulation;
 mod statistics;
 mod trace;
 
+#[cfg(test)]
+mod tests;
+
 pub use clock::Clock;
 pub use config::{
-    ClockConfig, Delay, DiskConfig, Link, MICROSECOND, MILLISECOND, Nanoseconds, NodeConfig, SECOND, SimConfig,
+    ClockConfig, Delay, DiskConfig, Link, MICROSECOND, MILLISECOND, Nanoseconds, NodeConfig, SECOND,
+    SimConfig,
 };
 pub use disk::{Damage, SimulatedDisk};
 pub use nemesis::{Fault, FaultPlan, Nemesis};

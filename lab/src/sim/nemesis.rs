@@ -256,8 +256,7 @@ impl Nemesis {
         let ends = simulation.now().saturating_add(self.fault(kind).lasts.draw(simulation.faults()));
         let victim = ids[simulation.faults().usize(..ids.len())];
         let down = ids.iter().filter(|id| !simulation.is_up(**id) || simulation.is_paused(**id)).count();
-        let may_fall =
-            simulation.is_up(victim) && !simulation.is_paused(victim) && down < self.plan.max_down;
+        let may_fall = simulation.is_up(victim) && !simulation.is_paused(victim) && down < self.plan.max_down;
         match kind {
             Kind::Crash if may_fall => {
                 let kind = self.draw_crash(simulation.faults(), victim);

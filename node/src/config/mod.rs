@@ -160,11 +160,7 @@ pub struct ZooKeeper {
 
 impl Default for ZooKeeper {
     fn default() -> Self {
-        ZooKeeper {
-            super_digest: None,
-            linearizable_reads: false,
-            four_letter_words: vec!["*".into()],
-        }
+        ZooKeeper { super_digest: None, linearizable_reads: false, four_letter_words: vec!["*".into()] }
     }
 }
 
@@ -299,7 +295,10 @@ impl Config {
         }
         if !ids.is_empty() && !ids.contains(&self.node.id.0) {
             let id = self.node.id.0;
-            return Err(("id", format!("node {id} is none of the [[member]]s; leave them all out to join later")));
+            return Err((
+                "id",
+                format!("node {id} is none of the [[member]]s; leave them all out to join later"),
+            ));
         }
         Ok(())
     }
@@ -384,10 +383,7 @@ mod tests {
             with("[timing]\nheartbeat_ms = 300\n"),
             "node.toml:9: `heartbeat_ms`: at most a third of election_timeout_ms"
         );
-        assert_eq!(
-            with("[timing]\ntick_ms = 5\n"),
-            "node.toml:9: `tick_ms`: from 10 to 60000 milliseconds"
-        );
+        assert_eq!(with("[timing]\ntick_ms = 5\n"), "node.toml:9: `tick_ms`: from 10 to 60000 milliseconds");
         assert_eq!(with("[limits]\ninbox = 0\n"), "node.toml:9: `inbox`: must not be 0");
         let member = "[[member]]\nid = 2\npeer = \"b:1\"\nclient = \"b:2\"\n";
         assert!(with(member).contains("node 1 is none of the [[member]]s"));

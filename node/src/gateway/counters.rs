@@ -101,7 +101,7 @@ impl Default for OperationLatencies {
 impl OperationLatencies {
     fn record(&mut self, op: i32, arrived: Time, now: Time) {
         let last = self.by_op.len() - 1;
-        let at = usize::try_from(op - FIRST_OP).map_or(last, |at| at.min(last));
+        let at = usize::try_from(i64::from(op) - i64::from(FIRST_OP)).map_or(last, |at| at.min(last));
         self.by_op[at].get_or_insert_default().record(arrived, now);
     }
 

@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use quipu_base::Time;
 use quipu_services::coordination::Request;
 use quipu_wires::zookeeper::{
-    ConnectRequest, FourLetterWord, FrameError, Frames, RequestHeader, WireError, decode_request, four_letter_word,
+    ConnectRequest, FourLetterWord, FrameError, Frames, RequestHeader, WireError, decode_request,
+    four_letter_word,
 };
 use std::future::poll_fn;
 use std::pin::pin;
@@ -166,9 +167,7 @@ impl Reader<'_> {
         bump(&self.gateway.counters.packets_received, 1);
         let connection = self.client.id;
         let (RequestHeader { xid, op }, request) = match decode_request(frame) {
-            Ok((header, request)) => {
-                (header, Request::Operation { connection, xid: header.xid, request })
-            }
+            Ok((header, request)) => (header, Request::Operation { connection, xid: header.xid, request }),
             Err(error @ WireError::Body { header, .. }) if !error.closes() => {
                 bump(&self.gateway.counters.unreadable_requests, 1);
                 (header, Request::Garbled { connection, xid: header.xid })

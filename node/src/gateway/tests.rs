@@ -7,8 +7,8 @@ use quipu_wires::zookeeper::client::{
     encode_request,
 };
 use quipu_wires::zookeeper::{
-    Acl, ConnectRequest, ConnectResponse, Create, CreateForm, Frames, ReplyHeader, Request, Response, code, op,
-    permission, xid,
+    Acl, ConnectRequest, ConnectResponse, Create, CreateForm, Frames, ReplyHeader, Request, Response, code,
+    op, permission, xid,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -100,7 +100,8 @@ impl Drop for Node {
 
 fn free_ports<const N: usize>() -> [u16; N] {
     // Held until all are chosen, so that they differ.
-    let listeners: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("bound"));
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("bound"));
     listeners.map(|listener| listener.local_addr().expect("bound").port())
 }
 
@@ -222,7 +223,11 @@ fn thousands_of_requests_at_once_are_answered_in_order() {
     const REQUESTS: i32 = 5_000;
     for number in 0..REQUESTS {
         let request = match number % 3 {
-            0 => Request::SetData { path: "/p".into(), data: Some(Bytes::from(number.to_string())), version: -1 },
+            0 => Request::SetData {
+                path: "/p".into(),
+                data: Some(Bytes::from(number.to_string())),
+                version: -1,
+            },
             1 => get("/p", false),
             _ => Request::Exists { path: "/none".into(), watch: false },
         };

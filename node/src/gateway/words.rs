@@ -263,7 +263,8 @@ fn configuration(out: &mut String, facts: &Facts, disk_bytes: u64, members: &[St
     let _ = writeln!(out, "dataDir={0}\ndataDirSize={disk_bytes}", facts.data_dir.display());
     let _ = writeln!(out, "dataLogDir={0}\ndataLogSize={disk_bytes}", facts.data_dir.display());
     let _ = writeln!(out, "tickTime={}\nmaxClientCnxns={}", facts.tick_ms, facts.connections_per_address);
-    let _ = writeln!(out, "minSessionTimeout={}\nmaxSessionTimeout={}", facts.tick_ms * 2, facts.tick_ms * 20);
+    let _ =
+        writeln!(out, "minSessionTimeout={}\nmaxSessionTimeout={}", facts.tick_ms * 2, facts.tick_ms * 20);
     let _ = writeln!(out, "clientPortListenBacklog=-1\nserverId={}", facts.id);
     for line in members {
         let _ = writeln!(out, "{line}");

@@ -30,7 +30,8 @@ impl<T> Held<T> {
 
     /// Takes the next item that need not wait any longer, now that `synced` is on disk.
     pub(super) fn release(&mut self, synced: SyncPoint) -> Option<T> {
-        self.waiting.pop_front_if(|(point, _)| *point <= synced).map(|(_, item)| item)
+        let is_free = self.waiting.front().is_some_and(|(point, _)| *point <= synced);
+        if is_free { self.waiting.pop_front().map(|(_, item)| item) } else { None }
     }
 }
 

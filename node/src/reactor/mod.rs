@@ -25,7 +25,8 @@ use bytes::BytesMut;
 use held::Held;
 use quipu_base::codec::{Codec, Malformed};
 use quipu_base::{
-    Durable, Effect, Emitted, Env, EventId, Input, NodeId, Protocol, Record, StreamId, SyncPoint, Time, WallTime,
+    Durable, Effect, Emitted, Env, EventId, Input, NodeId, Protocol, Record, StreamId, SyncPoint, Time,
+    WallTime,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -232,7 +233,8 @@ where
             return;
         }
         self.told = synced;
-        while let Some((_, since)) = self.syncing.pop_front_if(|(point, _)| *point <= synced) {
+        while let Some((_, since)) = self.syncing.front().copied().filter(|(point, _)| *point <= synced) {
+            self.syncing.pop_front();
             self.counters.sync_latencies.borrow_mut().record(since, now);
         }
         while let Some(waiting) = self.held.release(synced) {

@@ -221,7 +221,8 @@ impl Node {
             seed: id,
         };
         let durable = decode_records(recovered.records, recovered.damaged).expect("our own records");
-        let mut reactor = Reactor::start(peers.iter().map(|peer| peer.0).collect(), durable, parts, |_| diary.clone());
+        let mut reactor =
+            Reactor::start(peers.iter().map(|peer| peer.0).collect(), durable, parts, |_| diary.clone());
         let core = reactor.core();
         let stop = Rc::new(Notify::new());
         let stopped = stop.clone();

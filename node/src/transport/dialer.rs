@@ -116,7 +116,9 @@ async fn silence(read: &mut OwnedReadHalf) -> Ended {
         Ok(0) => Ended::ByPeer,
         Ok(_) => Ended::Otherwise,
         Err(error) => match error.kind() {
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => Ended::ByPeer,
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
+                Ended::ByPeer
+            }
             _ => Ended::Otherwise,
         },
     }

@@ -51,7 +51,9 @@ impl Answer {
             Answer::Welcome => "welcome",
             Answer::OtherVersion => "it speaks another version of the peer protocol",
             Answer::OtherCluster => "it belongs to a cluster of another name",
-            Answer::OtherNode => "it has another number than the one dialled, or the same as the dialling node",
+            Answer::OtherNode => {
+                "it has another number than the one dialled, or the same as the dialling node"
+            }
         }
     }
 }

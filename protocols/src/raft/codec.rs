@@ -3,8 +3,8 @@
 
 use super::groups::{GroupRecord, GroupsMessage};
 use super::message::{
-    Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, Commit, Inform, Inquire, Message, Outcome, Termed,
-    VoteReply, VoteRequest,
+    Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, Commit, Inform, Inquire, Message, Outcome,
+    Termed, VoteReply, VoteRequest,
 };
 use super::record::Record;
 use super::{Entry, Membership, Payload, SnapshotHead};
@@ -312,11 +312,18 @@ mod tests {
 
     fn messages() -> Vec<Message> {
         let head = SnapshotHead { index: 9, term: 8, membership: membership() };
-        let chunk = Chunk { term: 1, session: 2, head, number: 3, last: true, bytes: Bytes::from_static(b"piece") };
+        let chunk =
+            Chunk { term: 1, session: 2, head, number: 3, last: true, bytes: Bytes::from_static(b"piece") };
         let conflict = Outcome::Conflict { previous: 4, index: 3, term: 2 };
         let (term, session, round, commit) = (1, 2, 3, 4);
         vec![
-            Message::VoteRequest(VoteRequest { term, pre: true, last_index: 2, last_term: 3, transfer: false }),
+            Message::VoteRequest(VoteRequest {
+                term,
+                pre: true,
+                last_index: 2,
+                last_term: 3,
+                transfer: false,
+            }),
             Message::VoteReply(VoteReply { term, pre: false, granted: true }),
             Message::Append(Append {
                 term,
@@ -327,7 +334,12 @@ mod tests {
                 round,
                 entries: entries(),
             }),
-            Message::AppendReply(AppendReply { term, session, round, outcome: Outcome::Matched { index: 7 } }),
+            Message::AppendReply(AppendReply {
+                term,
+                session,
+                round,
+                outcome: Outcome::Matched { index: 7 },
+            }),
             Message::AppendReply(AppendReply { term, session, round, outcome: conflict }),
             Message::Commit(Commit { term, commit }),
             Message::Beat(Beat { term, session, commit, round, sleep: true }),

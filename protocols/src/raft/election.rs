@@ -111,9 +111,8 @@ impl Raft {
     /// Whether there is a leader that a candidate would only disturb (thesis, sections 4.2.3 and 6.4.1). A
     /// leader itself counts: `check_quorum` ends its belief soon enough if it is wrong.
     fn hears_leader(&self, now: Time) -> bool {
-        let follows = self.leader.is_some()
-            && !self.suspected
-            && now.since(self.heard) < self.config.election_timeout;
+        let follows =
+            self.leader.is_some() && !self.suspected && now.since(self.heard) < self.config.election_timeout;
         self.is_leader() || follows
     }
 
@@ -169,8 +168,7 @@ impl Raft {
         }
         // Members that join later learn the first membership from the log, like every other one.
         let first = self.log.last_index() == 0;
-        let payload =
-            if first { Payload::Membership(self.membership().clone()) } else { Payload::Noop };
+        let payload = if first { Payload::Membership(self.membership().clone()) } else { Payload::Noop };
         self.append_own(payload, env);
     }
 

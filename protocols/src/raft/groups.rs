@@ -9,14 +9,15 @@
 //! number of groups.
 
 use super::message::{Beat, BeatReply, Message};
-use super::replica::{Raft, Timer};
 use super::record::{Record, kind};
+use super::replica::{Raft, Timer};
 use super::{Config, Event, Refusal, Request, recovery};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 use quipu_base::{
-    Durable, Embed, Env, GroupId, Input, Nested, NodeId, Place, Protocol, RequestId, StreamId, SyncPoint, Time,
+    Durable, Embed, Env, GroupId, Input, Nested, NodeId, Place, Protocol, RequestId, StreamId, SyncPoint,
+    Time,
 };
 
 /// The replicas of many groups on one node.
@@ -280,9 +281,11 @@ impl Groups {
             return;
         }
         assert_eq!(config.id, self.id, "all replicas of a node are the node");
-        let durable = Durable { records: self.strays.remove(&group).unwrap_or_default(), damaged: self.damaged };
+        let durable =
+            Durable { records: self.strays.remove(&group).unwrap_or_default(), damaged: self.damaged };
         let before = env.tail();
-        let raft = env.nest(&mut self.nested, &InGroup(group), |env| recovery::start(config, durable, false, env));
+        let raft =
+            env.nest(&mut self.nested, &InGroup(group), |env| recovery::start(config, durable, false, env));
         let slot = Slot { raft, generation: u64::MAX, asleep_at: Vec::new(), asleep_behind: None };
         self.groups.insert(group, slot);
         self.settle(group, before, env);

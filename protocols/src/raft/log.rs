@@ -59,7 +59,11 @@ impl Log {
 
     /// The term of the entry at `index`, if it is here or is the base.
     pub(super) fn term(&self, index: u64) -> Option<u64> {
-        if index == self.base_index { Some(self.base_term) } else { self.entry(index).map(|entry| entry.term) }
+        if index == self.base_index {
+            Some(self.base_term)
+        } else {
+            self.entry(index).map(|entry| entry.term)
+        }
     }
 
     /// The entry at `index`, if it is here.

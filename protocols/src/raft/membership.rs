@@ -55,7 +55,8 @@ impl Memberships {
     fn may_vote(&self, node: NodeId, commit: u64) -> bool {
         let newest_first = self.history.iter().rev();
         let mut past_commit = false;
-        let open = newest_first.take_while(|(index, _)| !core::mem::replace(&mut past_commit, *index <= commit));
+        let open =
+            newest_first.take_while(|(index, _)| !core::mem::replace(&mut past_commit, *index <= commit));
         open.into_iter().any(|(_, membership)| membership.voters.contains(node))
     }
 

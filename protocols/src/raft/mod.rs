@@ -53,12 +53,10 @@ mod types;
 
 use progress::Progress;
 
-pub use groups::{
-    GroupEvent, GroupRecord, Groups, GroupsConfig, GroupsMessage, GroupsRequest, GroupsTimer,
-};
+pub use groups::{GroupEvent, GroupRecord, Groups, GroupsConfig, GroupsMessage, GroupsRequest, GroupsTimer};
 pub use message::Message;
-pub use replica::{Raft, Timer};
 pub use record::{Record, STREAM_KINDS};
+pub use replica::{Raft, Timer};
 pub use types::{
     Change, Config, Entry, Event, Lease, Membership, Payload, Planted, Refusal, Request, Role, SnapshotHead,
 };

@@ -234,10 +234,13 @@ mod tests {
         let mut progress = progress();
         let transfer = Transfer { index: 20, slot: 0, chunks: 9, next: 6, acknowledged: 2, stalled: 0 };
         progress.mode = Mode::Snapshot(transfer);
-        assert_eq!([false, false, true], [1, 2, 3].map(|round| {
-            progress.mark = (round, 10);
-            progress.beaten(round, 0)
-        }));
+        assert_eq!(
+            [false, false, true],
+            [1, 2, 3].map(|round| {
+                progress.mark = (round, 10);
+                progress.beaten(round, 0)
+            })
+        );
         assert!(matches!(&progress.mode, Mode::Snapshot(transfer) if transfer.next == 2));
         progress.acknowledge(19, EventId(1));
         assert!(matches!(progress.mode, Mode::Snapshot(_)), "short of the snapshot's index");

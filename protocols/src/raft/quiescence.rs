@@ -156,4 +156,3 @@ impl Raft {
         assert!(!self.is_leader());
     }
 }
-

@@ -19,6 +19,9 @@
 //! old one, forgets how far the logs agreed, and tells how far it had committed until then, to where (a) must
 //! reach.
 //!
+//! That it must be refilled is the first thing it writes after such a start, so the disk has to go on saying that
+//! it lost something only until that record is synced.
+//!
 //! If two voters are damaged at the same time, each asks the other, and (b) may miss a term that only the
 //! damaged voter knew. That exceeds what is promised here: one damaged replica among any number, any number of
 //! times. A group with a single voter cannot be refilled; only a backup helps.
@@ -26,8 +29,8 @@
 use super::log::Log;
 use super::membership::Memberships;
 use super::message::{Inform, Inquire, Message};
-use super::replica::Raft;
 use super::record::{Record, kind};
+use super::replica::Raft;
 use super::snapshot::{Snapshots, Stored};
 use super::{Config, Entry, Event, Payload, SnapshotHead};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -72,6 +75,13 @@ pub(super) fn start(
     let mut raft = Raft::blank(config, beats_itself);
     (raft.term, raft.vote) = (recovered.term, recovered.vote);
     raft.log = recovered.log;
+    if recovered.damaged {
+        // Before anything else: as soon as the disk looks sound, it must say that it was not.
+        let version = recovered.refill_version + 1;
+        env.persist(Record::Refilling { version, active: true });
+        let nonce = env.random().u64(1..);
+        raft.refill = Some(Refill { nonce, version, informed: BTreeMap::new(), ask_at: Time::ZERO });
+    }
     if recovered.trim {
         let (first, next) = (raft.log.first_index(), raft.log.last_index() + 1);
         env.persist(Record::Compacted { first, next });
@@ -89,12 +99,6 @@ pub(super) fn start(
     raft.memberships = memberships(recovered.stored.as_ref(), &raft.log);
     tell_start(recovered.stored.as_ref(), recovered.pieces, &raft, env);
     raft.snapshots = Snapshots::recovered(recovered.stored, raft.config.snapshot_after_bytes);
-    if recovered.damaged {
-        let version = recovered.refill_version + 1;
-        env.persist(Record::Refilling { version, active: true });
-        let nonce = env.random().u64(1..);
-        raft.refill = Some(Refill { nonce, version, informed: BTreeMap::new(), ask_at: Time::ZERO });
-    }
     raft.begin(recovered.fresh, env);
     raft.announce(env);
     raft
@@ -292,7 +296,8 @@ impl Raft {
             return;
         }
         let told = refill.informed.values();
-        let reach = told.fold((0, 0), |(term, commit), inform| (inform.term.max(term), inform.commit.max(commit)));
+        let reach =
+            told.fold((0, 0), |(term, commit), inform| (inform.term.max(term), inform.commit.max(commit)));
         let verified = self.commit.min(self.verified).min(self.durable);
         let agrees = verified == self.commit && self.log.term(self.commit) == Some(self.term);
         let refilled = known && agrees && self.term >= reach.0 && self.commit >= reach.1;

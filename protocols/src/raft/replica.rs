@@ -257,8 +257,10 @@ impl Raft {
     }
 
     fn request(&mut self, id: RequestId, request: Request, env: &mut Env<Self>) {
-        if !matches!(request, Request::Suspect(_) | Request::SnapshotChunk { .. } | Request::SnapshotDone { .. })
-        {
+        if !matches!(
+            request,
+            Request::Suspect(_) | Request::SnapshotChunk { .. } | Request::SnapshotDone { .. }
+        ) {
             self.wake(env);
             self.leading.busy = true;
         }

@@ -3,8 +3,8 @@
 use super::log::weight;
 use super::message::{Append, AppendReply, Beat, BeatReply, Commit, Message, Outcome};
 use super::progress::{Mode, Progress};
-use super::replica::{Raft, Timer};
 use super::record::Record;
+use super::replica::{Raft, Timer};
 use super::{Entry, Event, Payload, Planted, Refusal, Role};
 use alloc::vec::Vec;
 use quipu_base::{Env, EventId, NodeId, RequestId, SyncPoint};

@@ -6,8 +6,8 @@ use super::log::{Log, weight};
 use super::membership::Memberships;
 use super::message::{AppendReply, Chunk, ChunkReply, Message, Outcome};
 use super::progress::{Mode, Progress, Transfer};
-use super::replica::Raft;
 use super::record::{Record, kind};
+use super::replica::Raft;
 use super::{Event, SnapshotHead};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -70,14 +70,16 @@ struct Receiving {
 struct Fetch {
     slot: u8,
     number: u64,
+    /// The index of the snapshot that was in that slot when it was asked for.
+    snapshot: u64,
     purpose: Purpose,
 }
 
 enum Purpose {
     /// For this follower.
     Send(NodeId),
-    /// For the service, of the snapshot of this index.
-    Restore(u64),
+    /// For the service.
+    Restore,
 }
 
 impl Snapshots {
@@ -167,7 +169,9 @@ impl Raft {
             // A transfer needs at least one piece to carry the head.
             self.on_local_chunk(index, Bytes::new(), env);
         }
-        let (Some(writing), Some(term)) = (self.snapshots.writing.take(), self.log.term(index)) else { return };
+        let (Some(writing), Some(term)) = (self.snapshots.writing.take(), self.log.term(index)) else {
+            return;
+        };
         let head = SnapshotHead { index, term, membership: self.memberships.as_of(index).clone() };
         self.complete(head, writing.next, env);
     }
@@ -269,9 +273,8 @@ impl Raft {
     fn fetch_for_restore(&mut self, env: &mut Env<Self>) {
         let (Some(number), Some(stored)) = (self.snapshots.restoring, &self.snapshots.stored) else { return };
         if number < stored.chunks {
-            let purpose = Purpose::Restore(stored.head.index);
-            let slot = stored.slot;
-            self.fetch(Fetch { slot, number, purpose }, env);
+            let (slot, snapshot) = (stored.slot, stored.head.index);
+            self.fetch(Fetch { slot, number, snapshot, purpose: Purpose::Restore }, env);
         } else {
             self.snapshots.restoring = None;
             env.emit(Event::RestoreEnd);
@@ -295,18 +298,20 @@ impl Raft {
             StreamId(kind::CHUNKS[fetch.slot as usize] as u64) == stream && fetch.number == index
         };
         let position = self.snapshots.fetches.iter().position(asked);
-        let Some(fetch) = position.and_then(|position| self.snapshots.fetches.remove(position)) else { return };
+        let Some(fetch) = position.and_then(|position| self.snapshots.fetches.remove(position)) else {
+            return;
+        };
         let piece = match record {
             Some(Record::Chunk { snapshot, bytes, .. }) => Some((snapshot, bytes)),
             _ => None,
         };
+        if fetch.snapshot != self.snapshots.index() {
+            // Another one has taken its place, and whoever needed this one has begun with that.
+            return;
+        }
         match fetch.purpose {
             Purpose::Send(follower) => self.send_piece(follower, fetch.number, piece, env),
-            Purpose::Restore(snapshot) if snapshot == self.snapshots.index() => {
-                self.tell_piece(fetch.number, piece, env);
-            }
-            // Another snapshot has taken the place of the one that was being restored.
-            Purpose::Restore(_) => {}
+            Purpose::Restore => self.tell_piece(fetch.number, piece, env),
         }
     }
 
@@ -353,9 +358,9 @@ impl Raft {
     pub(super) fn pump(&mut self, member: &mut Progress, env: &mut Env<Self>) {
         let Mode::Snapshot(transfer) = &mut member.mode else { return };
         while transfer.next < transfer.chunks.min(transfer.acknowledged + WINDOW) {
-            let (slot, number) = (transfer.slot, transfer.next);
+            let (slot, number, snapshot) = (transfer.slot, transfer.next, transfer.index);
             transfer.next += 1;
-            self.fetch(Fetch { slot, number, purpose: Purpose::Send(member.id) }, env);
+            self.fetch(Fetch { slot, number, snapshot, purpose: Purpose::Send(member.id) }, env);
         }
     }
 
@@ -429,7 +434,8 @@ impl Raft {
             self.snapshots.receiving = None;
             self.complete(head.clone(), number + 1, env);
         } else {
-            self.snapshots.receiving = Some(Receiving { head: chunk.head.clone(), term: chunk.term, next: next + 1 });
+            self.snapshots.receiving =
+                Some(Receiving { head: chunk.head.clone(), term: chunk.term, next: next + 1 });
             self.ask_for_piece(from, &chunk, next + 1, env);
         }
     }

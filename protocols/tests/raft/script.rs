@@ -5,8 +5,8 @@
 
 use crate::world::{Conditions, Told, World};
 use bytes::Bytes;
-use quipu_base::quorum::Voters;
 use quipu_base::NodeId;
+use quipu_base::quorum::Voters;
 use quipu_protocols::raft::{
     Change, Config, Event, Lease, Membership, Message, Payload, Planted, Raft, Record, Request, Role,
 };
@@ -74,7 +74,8 @@ impl Script {
 
     fn nodes(&mut self, count: u64, options: &[&str]) {
         let option = |name: &str| options.iter().find_map(|option| option.strip_prefix(name));
-        let bound = |name: &str, otherwise: usize| option(name).map_or(otherwise, |value| number(value) as usize);
+        let bound =
+            |name: &str, otherwise: usize| option(name).map_or(otherwise, |value| number(value) as usize);
         let voters = Voters::of((1..=count).map(NodeId));
         let membership = Membership { voters, ..Membership::default() };
         let spare = bound("spare=", 0) as u64;

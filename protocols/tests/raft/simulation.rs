@@ -230,7 +230,7 @@ impl Run {
     fn propose(&mut self, id: NodeId) {
         for _ in 0..self.world.random.usize(1..4) {
             self.proposed += 1;
-            let target = self.leader().filter(|_| self.proposed % 4 != 0).unwrap_or(id);
+            let target = self.leader().filter(|_| !self.proposed.is_multiple_of(4)).unwrap_or(id);
             let command = Bytes::from(format!("command {}", self.proposed));
             self.world.request(target, Request::Propose(command));
         }
@@ -294,7 +294,8 @@ impl Run {
 
     fn change(&mut self, ids: &[NodeId]) {
         let Some(leader) = self.leader() else { return };
-        let mut voters: BTreeSet<NodeId> = ids.iter().copied().filter(|_| self.world.random.u32(..4) > 0).collect();
+        let mut voters: BTreeSet<NodeId> =
+            ids.iter().copied().filter(|_| self.world.random.u32(..4) > 0).collect();
         // Of two voters, neither can do without the other: nothing would be left to refill a damaged one.
         let least = if self.corruption { 3 } else { 2 };
         if voters.len() < least {
@@ -313,8 +314,7 @@ impl Run {
 
     fn heal(&mut self) {
         self.world.cut.clear();
-        self.world.conditions =
-            Conditions { loss: 0, duplication: 0, delay: 100..1_000, sync: 50..500 };
+        self.world.conditions = Conditions { loss: 0, duplication: 0, delay: 100..1_000, sync: 50..500 };
         let ids: Vec<NodeId> = self.configs.keys().copied().collect();
         for id in ids {
             self.restart(id);
@@ -429,7 +429,10 @@ impl Run {
             machine.hash = bytes.iter().fold(machine.hash.rotate_left(5), mix);
         }
         let leads = |raft: &Raft| raft.term() > entry.term && matches!(raft.role(), Role::Leader { .. });
-        if self.pace.leaders_last > 0 && self.world.protocol(node).is_some_and(leads) && self.world.random.bool() {
+        if self.pace.leaders_last > 0
+            && self.world.protocol(node).is_some_and(leads)
+            && self.world.random.bool()
+        {
             self.pace.doomed = Some((node, self.world.now));
         }
         let position = entry.index as usize - 1;
@@ -462,13 +465,13 @@ impl Run {
 /// Whether corruption drawn from `seed` loses this record.
 fn lost(record: &Record, seed: u64) -> bool {
     let number = match record {
-        Record::Term { .. } => return seed % 3 == 0,
+        Record::Term { .. } => return seed.is_multiple_of(3),
         Record::Entry { entry, .. } => entry.index,
         Record::Chunk { number, .. } => 1000 + number,
         Record::Snapshot { chunks: 0, .. } => return false,
-        Record::Snapshot { .. } => return seed % 5 == 0,
+        Record::Snapshot { .. } => return seed.is_multiple_of(5),
         Record::Refilling { .. } => return true,
-        Record::Compacted { .. } | Record::Cleared { .. } => return seed % 7 == 0,
+        Record::Compacted { .. } | Record::Cleared { .. } => return seed.is_multiple_of(7),
     };
     (seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 60 < seed % 8
 }
@@ -490,4 +493,3 @@ pub(crate) fn find(planted: Planted, seeds: u64) -> Option<u64> {
     std::panic::set_hook(hook);
     found
 }
-

@@ -2,8 +2,8 @@
 //! forget what was not synced, and clocks. One seed decides everything.
 
 use quipu_base::{
-    Durable, Effect, Env, EventId, Input, NodeId, Place, Protocol, Record, RequestId, Rng, StreamId, SyncPoint,
-    Time, WallTime,
+    Durable, Effect, Env, EventId, Input, NodeId, Place, Protocol, Record, RequestId, Rng, StreamId,
+    SyncPoint, Time, WallTime,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -274,7 +274,7 @@ impl<P: Protocol> World<P> {
         node.env.begin(self.now, WallTime(0), EventId(self.next_event));
         protocol.step(input, &mut node.env);
         self.inputs += 1;
-        if self.inputs % self.check_every == 0 {
+        if self.inputs.is_multiple_of(self.check_every) {
             protocol.check();
         }
         self.perform(id);

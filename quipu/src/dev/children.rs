@@ -38,7 +38,11 @@ impl Children {
         let mut waiting: Vec<u16> = (1..=layout.nodes).collect();
         while !waiting.is_empty() {
             if let Some((node, status)) = self.ended() {
-                return Err(format!("node {node} {}; its log ends:\n{}", how(status), last_lines(layout, node)));
+                return Err(format!(
+                    "node {node} {}; its log ends:\n{}",
+                    how(status),
+                    last_lines(layout, node)
+                ));
             }
             if Instant::now() > deadline {
                 let seconds = START.as_secs();
@@ -99,8 +103,7 @@ impl Children {
 fn start(layout: &Layout, node: u16) -> Result<Child, Failure> {
     let failed = |error: std::io::Error| format!("node {node} cannot be started: {error}");
     let program = std::env::current_exe().map_err(failed)?;
-    let log =
-        OpenOptions::new().create(true).append(true).open(layout.log_path(node)).map_err(failed)?;
+    let log = OpenOptions::new().create(true).append(true).open(layout.log_path(node)).map_err(failed)?;
     Command::new(program)
         .arg("start")
         .arg("--config")

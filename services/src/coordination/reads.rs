@@ -5,7 +5,9 @@
 use super::convert::{code_of, stat_of, wire_acl};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use quipu_machines::tree::{Change, Identity, SessionId, Tree, WatchKind, WatchMode, WatchTable, Watcher};
+use quipu_machines::tree::{
+    self, Change, Identity, SessionId, Tree, WatchKind, WatchMode, WatchTable, Watcher,
+};
 use quipu_wires::zookeeper::{self as wire, code, watcher_kind};
 
 /// A reader: its rights, and where its watches belong.
@@ -19,10 +21,16 @@ pub(super) struct Reader<'a> {
     pub(super) missed: Vec<(Change, String)>,
 }
 
+/// The most watches of one connection. ZooKeeper has no such limit; its operators wish that it had.
+const MAX_WATCHES: usize = 1_000_000;
+
 impl Reader<'_> {
     /// Answers a request that changes nothing.
     pub(super) fn answer(&mut self, request: wire::Request) -> Result<wire::Response, i32> {
         use wire::Request;
+        if self.leaves_watch(&request) && self.watches.count_of(self.watcher) >= MAX_WATCHES {
+            return Err(code::THROTTLED);
+        }
         match request {
             Request::GetData { path, watch } => self.data(&path, watch),
             Request::Exists { path, watch } => self.exists(&path, watch),
@@ -44,6 +52,9 @@ impl Reader<'_> {
                 Ok(wire::Response::Ephemerals(self.tree.ephemerals(self.session, &prefix)))
             }
             Request::GetAllChildrenNumber { path } => {
+                if !self.tree.may_read(&path, self.identities) {
+                    return Err(code::NO_AUTH);
+                }
                 let count = self.tree.count_descendants(&path).map_err(code_of)?;
                 Ok(wire::Response::Count(count.try_into().unwrap_or(i32::MAX)))
             }
@@ -59,6 +70,18 @@ impl Reader<'_> {
         }
     }
 
+    fn leaves_watch(&self, request: &wire::Request) -> bool {
+        use wire::Request;
+        match request {
+            Request::GetData { watch, .. }
+            | Request::Exists { watch, .. }
+            | Request::GetChildren { watch, .. }
+            | Request::GetChildren2 { watch, .. } => *watch,
+            Request::AddWatch { .. } => true,
+            _ => false,
+        }
+    }
+
     fn data(&mut self, path: &str, watch: bool) -> Result<wire::Response, i32> {
         let (data, stat) = self.tree.data(path, self.identities).map_err(code_of)?;
         if watch {
@@ -68,7 +91,7 @@ impl Reader<'_> {
     }
 
     fn exists(&mut self, path: &str, watch: bool) -> Result<wire::Response, i32> {
-        if watch && path.starts_with('/') {
+        if watch && tree::validate(path).is_ok() {
             self.watches.watch_exists(path, self.watcher);
         }
         let stat = self.tree.exists(path).map_err(code_of)?;
@@ -116,6 +139,7 @@ impl Reader<'_> {
             1 => WatchMode::Recursive,
             _ => return Err(code::BAD_ARGUMENTS),
         };
+        tree::validate(path).map_err(code_of)?;
         self.watches.add(path, self.watcher, mode);
         Ok(wire::Response::WatchAdded)
     }

@@ -10,9 +10,9 @@ use quipu_machines::tree::Restore;
 use quipu_protocols::raft::{self, GroupsRequest};
 
 /// A piece is small enough that making it does not delay a command noticeably.
-const CHUNK_BYTES: usize = 128 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// The pause between pieces leaves the disk to the log: at most 128 MiB a second go to a snapshot.
+/// The pause between pieces leaves the disk to the log: at most 64 MiB a second go to a snapshot.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A snapshot on its way out, and one on its way in.

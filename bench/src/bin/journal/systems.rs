@@ -199,7 +199,7 @@ impl System for Quipu {
 
 #[cfg(feature = "raft-engine")]
 mod raft_engine_log {
-    //! PingCAP's raft-engine, which TiKV keeps its Raft logs in, with its defaults but for the purge threshold.
+    //! PingCAP's raft-engine, which TiKV keeps its Raft logs in, with its defaults but for file sizes and compression.
 
     use super::{Failure, Instant, Path, System};
     use raft::eraftpb::Entry;
@@ -231,6 +231,8 @@ mod raft_engine_log {
                 // The default, 10 GiB, would never purge here; this is what Quipu's journal allows itself.
                 purge_threshold: ReadableSize::mb(128),
                 target_file_size: ReadableSize::mb(64),
+                // All payloads are alike here, and no other system compresses.
+                batch_compression_threshold: ReadableSize::kb(0),
                 ..Config::default()
             };
             let engine = Engine::open(config)?;

@@ -138,13 +138,7 @@ struct Search<'a, M: Model> {
 impl<'a, M: Model> Search<'a, M> {
     /// Lays out the calls and returns up to `end`. At one instant calls come first: operations that touch
     /// overlap, so that an order between them is never invented.
-    fn new(
-        model: &'a M,
-        operations: &'a Operations<M>,
-        numbers: &[usize],
-        end: u64,
-        repeats: bool,
-    ) -> Self {
+    fn new(model: &'a M, operations: &'a Operations<M>, numbers: &[usize], end: u64, repeats: bool) -> Self {
         let mut times: Vec<(u64, bool, usize)> = Vec::new();
         for number in numbers {
             let operation = &operations[*number];
@@ -247,14 +241,15 @@ impl<'a, M: Model> Search<'a, M> {
     }
 
     /// A configuration that was just reached, and what may be next.
-    fn expand(&mut self, step: Vec<usize>, item: Option<usize>, state: M::State, used: Used) -> Frame<M::State> {
-        let mut frame = Frame {
-            step,
-            item,
-            children: VecDeque::new(),
-            beyond: VecDeque::new(),
-            reached: Map::default(),
-        };
+    fn expand(
+        &mut self,
+        step: Vec<usize>,
+        item: Option<usize>,
+        state: M::State,
+        used: Used,
+    ) -> Frame<M::State> {
+        let mut frame =
+            Frame { step, item, children: VecDeque::new(), beyond: VecDeque::new(), reached: Map::default() };
         let mut at = self.entries[0].next;
         while at != END && !self.entries[at].is_return {
             let item = self.entries[at].item;
@@ -285,7 +280,9 @@ impl<'a, M: Model> Search<'a, M> {
             }
             self.steps += 1;
             let input = &self.operations[number].input;
-            let Some(next) = self.model.step(state, input, None).filter(|next| next != state) else { continue };
+            let Some(next) = self.model.step(state, input, None).filter(|next| next != state) else {
+                continue;
+            };
             let more = if self.repeats { used.clone() } else { one_more(used, class) };
             let tried = frame.reached.entry(next.clone()).or_default();
             self.steps += tried.len() as u64;

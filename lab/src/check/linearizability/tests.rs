@@ -138,7 +138,10 @@ fn keys_are_judged_one_by_one() {
     }
     let key = |input: &(u8, Input)| input.0;
     assert_eq!(check_by_key(&Keyed, &both, key, Budget::default()), Verdict::Linearizable);
-    assert!(matches!(check(&Keyed, &both, Budget::default()), Verdict::Violation(_)), "as one register it is bad");
+    assert!(
+        matches!(check(&Keyed, &both, Budget::default()), Verdict::Violation(_)),
+        "as one register it is bad"
+    );
     let stale = both.invoke(3, (2, Input::Read), 9);
     both.ok(stale, Output::Value(None), 10);
     let Verdict::Violation(violation) = check_by_key(&Keyed, &both, key, Budget::default()) else {
@@ -262,7 +265,8 @@ fn brute_force_agrees_on_thousands_of_small_histories() {
 fn check_report(history: &Registers, violation: &Violation) {
     let operations = history.operations();
     let last = |numbers: &[usize]| {
-        let ends = violation.explained.iter().chain(numbers).filter_map(|number| returned(&operations[*number]));
+        let ends =
+            violation.explained.iter().chain(numbers).filter_map(|number| returned(&operations[*number]));
         ends.max()
     };
     let prefix = |end: u64| {
@@ -278,7 +282,8 @@ fn check_report(history: &Registers, violation: &Violation) {
         cut
     };
     assert!(!violation.unexplained.is_empty());
-    let ends: Vec<u64> = violation.operations.iter().filter_map(|number| returned(&operations[*number])).collect();
+    let ends: Vec<u64> =
+        violation.operations.iter().filter_map(|number| returned(&operations[*number])).collect();
     let first_bad = ends.iter().copied().filter(|end| !by_brute_force(&prefix(*end))).min();
     let first_bad = first_bad.expect("some return makes it a violation");
     assert!(violation.operations.iter().all(|number| operations[*number].invoked <= first_bad));
@@ -355,9 +360,12 @@ impl Model for Queue {
 fn a_queue_keeps_its_order() {
     let queue = |first: u64, second: u64| {
         let mut history = History::new();
-        for (call, ret, input, output) in
-            [(1, 2, Some(1), None), (3, 4, Some(2), None), (5, 6, None, Some(first)), (7, 8, None, Some(second))]
-        {
+        for (call, ret, input, output) in [
+            (1, 2, Some(1), None),
+            (3, 4, Some(2), None),
+            (5, 6, None, Some(first)),
+            (7, 8, None, Some(second)),
+        ] {
             let id = history.invoke(1, input, call);
             history.ok(id, output, ret);
         }

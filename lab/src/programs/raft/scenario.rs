@@ -1,9 +1,7 @@
 //! The group's clients, its operator, and the judge.
 
 use super::machine::{Replica, Truth};
-use crate::check::{
-    Budget, History, OperationId, Register, RegisterInput, RegisterOutput, Verdict, check,
-};
+use crate::check::{Budget, History, OperationId, Register, RegisterInput, RegisterOutput, Verdict, check};
 use crate::run::{Outcome, Scenario};
 use crate::sim::{
     Emission, FaultPlan, Handler, MILLISECOND, Nanoseconds, SECOND, SimConfig, Simulation, TraceLevel, stream,
@@ -321,7 +319,11 @@ impl Group {
             assert!(!raft.is_damaged(), "{id} was not refilled");
             let told = self.replicas.get(&id).map_or(0, |replica| replica.machine.index);
             // What was proposed in the last moments may still be on its way.
-            assert!(told + 20 >= self.truth.committed(), "{id} is behind: {told} of {}", self.truth.committed());
+            assert!(
+                told + 20 >= self.truth.committed(),
+                "{id} is behind: {told} of {}",
+                self.truth.committed()
+            );
         }
     }
 }

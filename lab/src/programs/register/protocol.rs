@@ -185,7 +185,10 @@ impl Protocol for Register {
 
     fn check(&self) {
         assert!(self.operations.len() <= OPERATIONS + 1, "operations are bounded");
-        assert!(self.own.keys().all(|own| self.operations.contains_key(own)), "acknowledgements have operations");
+        assert!(
+            self.own.keys().all(|own| self.operations.contains_key(own)),
+            "acknowledgements have operations"
+        );
     }
 }
 
@@ -257,8 +260,13 @@ impl Register {
         } else {
             Message::Query(number)
         };
-        let silent: Vec<NodeId> =
-            self.config.members.iter().copied().filter(|member| !operation.answered.contains(member)).collect();
+        let silent: Vec<NodeId> = self
+            .config
+            .members
+            .iter()
+            .copied()
+            .filter(|member| !operation.answered.contains(member))
+            .collect();
         for member in silent {
             if member == self.config.id {
                 self.answer_myself(number, env);
@@ -292,7 +300,8 @@ impl Register {
     fn on_disk(&mut self, point: SyncPoint, env: &mut Env<Self>) {
         assert!(point > self.synced, "syncs complete in order");
         self.synced = point;
-        let due: Vec<u64> = self.own.iter().filter(|(_, at)| **at <= point).map(|(number, _)| *number).collect();
+        let due: Vec<u64> =
+            self.own.iter().filter(|(_, at)| **at <= point).map(|(number, _)| *number).collect();
         for number in due {
             self.answer_myself(number, env);
         }

@@ -32,10 +32,12 @@ fn is_caught(planted: Planted, faults: FaultPlan, within: u64) {
     assert!(failure.message.contains("not linearizable"), "{planted:?}: {}", failure.message);
     // The failure can be had again, with everything that led to it, and without the bug there is none.
     let again = run_seed(&scenario, failure.seed, TraceLevel::Lines(100)).expect_err("it fails again");
-    let first_lines = |failure: &Failure| failure.message.lines().take(5).map(str::to_owned).collect::<Vec<_>>();
+    let first_lines =
+        |failure: &Failure| failure.message.lines().take(5).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(first_lines(&again), first_lines(&failure));
     let options = RegisterOptions { planted: Planted::Nothing, ..scenario.options };
-    run_seed(&RegisterScenario { options }, failure.seed, TraceLevel::Hash).expect("without the bug it passes");
+    run_seed(&RegisterScenario { options }, failure.seed, TraceLevel::Hash)
+        .expect("without the bug it passes");
 }
 
 const UNTIL: Nanoseconds = 8 * SECOND;
