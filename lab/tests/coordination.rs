@@ -21,7 +21,8 @@ fn a_seed_is_all_there_is_to_know() {
 #[test]
 fn every_planted_bug_is_found() {
     for bug in planted::all() {
-        let (seed, message) = bug.find().unwrap_or_else(|| panic!("{}: {} was not found", bug.name, bug.what));
+        let (seed, message) =
+            bug.find().unwrap_or_else(|| panic!("{}: {} was not found", bug.name, bug.what));
         println!("{} shows with seed {seed}: {}", bug.name, message.lines().next().unwrap_or_default());
     }
 }

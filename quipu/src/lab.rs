@@ -3,7 +3,8 @@
 use crate::Failure;
 use clap::{Args, Subcommand};
 use quipu_lab::coordination::{CoordinationScenario, planted};
-use quipu_lab::run::{RunOptions, Summary, run_seed, run_seeds_with};
+use quipu_lab::programs::{raft::RaftScenario, register::RegisterScenario};
+use quipu_lab::run::{RunOptions, Scenario, Summary, run_seed, run_seeds_with};
 use quipu_lab::sim::TraceLevel;
 use std::io::IsTerminal;
 
@@ -43,7 +44,7 @@ pub(crate) struct SimArguments {
     /// Over how many threads the seeds are spread
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// What to run: "coordination", or the name of a planted bug (see --list)
+    /// What to run: "coordination", "raft", "register", or a planted bug (see --list)
     #[arg(long, default_value = "coordination")]
     scenario: String,
     /// List what can be run
@@ -66,16 +67,22 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
 
 fn list() {
     println!("{:<20} the whole service; settings and faults differ from seed to seed", "coordination");
+    println!("{:<20} Raft alone, with membership changes and corruption", "raft");
+    println!(
+        "{:<20} a replicated register by majorities (ABD), the smallest protocol there is here",
+        "register"
+    );
     for bug in planted::all() {
         println!("{:<20} planted bug: {}", bug.name, bug.what);
     }
 }
 
 fn simulate(arguments: &SimArguments) -> Result<(), Failure> {
-    let scenario = find(&arguments.scenario)?;
+    let scenario = find(&arguments.scenario);
+    let scenario = &*scenario;
     if let Some(seed) = arguments.seed {
         let trace = if arguments.trace { TraceLevel::Print } else { TraceLevel::Hash };
-        let outcome = run_seed(&scenario, seed, trace).map_err(|failure| {
+        let outcome = run_seed(scenario, seed, trace).map_err(|failure| {
             format!("seed {seed}: {}\nreproduce with:\n  {}", failure.message, failure.command)
         })?;
         println!("seed {seed} passed, trace hash {:016x}", outcome.hash);
@@ -88,7 +95,7 @@ fn simulate(arguments: &SimArguments) -> Result<(), Failure> {
         ..RunOptions::default()
     };
     let end = arguments.first.saturating_add(arguments.seeds);
-    let summary = run_seeds_with(&scenario, arguments.first..end, options);
+    let summary = run_seeds_with(scenario, arguments.first..end, options);
     if arguments.json {
         println!("{}", as_json(&summary))
     } else {
@@ -97,15 +104,20 @@ fn simulate(arguments: &SimArguments) -> Result<(), Failure> {
     if summary.is_good() { Ok(()) } else { Err("the simulation found something; see above".to_owned()) }
 }
 
-fn find(name: &str) -> Result<CoordinationScenario, Failure> {
-    if name == "coordination" {
-        return Ok(CoordinationScenario::mixed());
+fn find(name: &str) -> Box<dyn Scenario> {
+    match name {
+        "coordination" => return Box::new(CoordinationScenario::mixed()),
+        "raft" => return Box::new(RaftScenario::default()),
+        "register" => return Box::new(RegisterScenario::default()),
+        _ => {}
     }
-    let bug = planted::all().into_iter().find(|bug| bug.name == name);
-    bug.map(|bug| bug.scenario).ok_or_else(|| {
-        eprintln!("error: there is no scenario {name:?}; `quipu lab sim --list` shows those there are");
-        std::process::exit(2)
-    })
+    match planted::all().into_iter().find(|bug| bug.name == name) {
+        Some(bug) => Box::new(bug.scenario),
+        None => {
+            eprintln!("error: there is no scenario {name:?}; `quipu lab sim --list` shows those there are");
+            std::process::exit(2)
+        }
+    }
 }
 
 fn as_json(summary: &Summary) -> serde_json::Value {

@@ -2,7 +2,7 @@
 
 use super::scenario::{CoordinationScenario, Options};
 use crate::run::run_seed;
-use crate::sim::{CrashKind, Delay, Fault, FaultPlan, MILLISECOND, SECOND, TraceLevel};
+use crate::sim::{CrashKind, Delay, Fault, FaultPlan, MILLISECOND, Nanoseconds, SECOND, TraceLevel};
 use quipu_machines::tree;
 use quipu_protocols::raft::Planted;
 
@@ -35,114 +35,84 @@ impl PlantedBug {
 
 /// Every bug there is.
 pub fn all() -> Vec<PlantedBug> {
-    let consensus = |name, what, planted: Planted, faults: FaultPlan, seeds| PlantedBug {
+    let mut bugs = in_consensus();
+    bugs.extend(in_tree());
+    bugs
+}
+
+fn in_consensus() -> Vec<PlantedBug> {
+    let bug = |name, what, planted: Planted, faults: FaultPlan| PlantedBug {
         name,
         what,
-        scenario: CoordinationScenario::plain(
-            name,
-            Options { planted, faults: Some(faults), reconfigure: false, ..short() },
-        ),
-        seeds,
-    };
-    let in_tree = |name, what, planted_in_tree, seeds| PlantedBug {
-        name,
-        what,
-        scenario: CoordinationScenario::plain(
-            name,
-            Options { planted_in_tree, faults: Some(unrest()), reconfigure: false, ..short() },
-        ),
-        seeds,
+        scenario: scenario(name, Options { planted, faults: Some(faults), ..Options::default() }),
+        seeds: 400,
     };
     vec![
-        PlantedBug {
-            name: "vote-before-durable",
-            what: "a vote is sent before it is on disk, and forgotten in a crash",
-            scenario: CoordinationScenario::plain(
-                "vote-before-durable",
-                Options {
-                    planted: Planted::VOTE_BEFORE_DURABLE,
-                    faults: Some(FaultPlan {
-                        disk: Fault::every(60 * MILLISECOND, 300 * MILLISECOND),
-                        partition: Fault::every(250 * MILLISECOND, 500 * MILLISECOND),
-                        ..power_cuts()
-                    }),
-                    reconfigure: false,
-                    ..short()
-                },
-            ),
-            seeds: 400,
-        },
-        consensus(
+        bug(
+            "vote-before-durable",
+            "a vote is sent before it is on disk, and forgotten in a crash",
+            Planted::VOTE_BEFORE_DURABLE,
+            bad_moments(),
+        ),
+        bug(
             "ack-before-durable",
             "an append is acknowledged before it is on disk",
             Planted::ACK_BEFORE_DURABLE,
             power_cuts(),
-            200,
         ),
-        consensus(
+        bug(
             "quorum-off-by-one",
             "an entry commits with one voter fewer than a majority",
             Planted::QUORUM_OFF_BY_ONE,
             unrest(),
-            100,
         ),
-        consensus(
-            "vote-for-anyone",
-            "a vote is given without comparing logs",
-            Planted::VOTE_FOR_ANYONE,
-            unrest(),
-            200,
-        ),
-        consensus(
+        bug("vote-for-anyone", "a vote is given without comparing logs", Planted::VOTE_FOR_ANYONE, unrest()),
+        bug(
             "stale-lease-read",
             "a leader answers reads without asking anyone",
             Planted::STALE_LEASE_READ,
             partitions(),
-            200,
-        ),
-        PlantedBug {
-            name: "ephemeral-twice",
-            what: "ending a session leaves its ephemerals to be dropped again when it is ended again",
-            scenario: CoordinationScenario::plain(
-                "ephemeral-twice",
-                Options {
-                    planted_in_tree: tree::PLANTED_EPHEMERAL_TWICE,
-                    faults: Some(slow_disks()),
-                    tick_ms: 100,
-                    reconfigure: false,
-                    ..short()
-                },
-            ),
-            seeds: 400,
-        },
-        in_tree(
-            "duplicate-applied",
-            "a command that is sent again is applied again",
-            tree::PLANTED_DUPLICATE_APPLIED,
-            200,
         ),
     ]
 }
 
-fn short() -> Options {
-    Options { faults_until: 8 * SECOND, recovery: 8 * SECOND, ..Options::default() }
+fn in_tree() -> Vec<PlantedBug> {
+    let bug = |name, what, planted_in_tree, faults: FaultPlan, tick_ms| PlantedBug {
+        name,
+        what,
+        scenario: scenario(
+            name,
+            Options { planted_in_tree, faults: Some(faults), tick_ms, ..Options::default() },
+        ),
+        seeds: 400,
+    };
+    vec![
+        bug(
+            "ephemeral-twice",
+            "ending a session leaves its ephemerals to be dropped again when it is ended again",
+            tree::PLANTED_EPHEMERAL_TWICE,
+            slow_disks(),
+            100,
+        ),
+        bug(
+            "duplicate-applied",
+            "a command that is sent again is applied again",
+            tree::PLANTED_DUPLICATE_APPLIED,
+            unrest(),
+            1_000,
+        ),
+    ]
+}
+
+const FAULTS_UNTIL: Nanoseconds = 8 * SECOND;
+
+fn scenario(name: &'static str, options: Options) -> CoordinationScenario {
+    let short = Options { faults_until: FAULTS_UNTIL, recovery: 8 * SECOND, reconfigure: false, ..options };
+    CoordinationScenario::plain(name, short)
 }
 
 fn nothing() -> FaultPlan {
-    let mut plan = FaultPlan::everything(SECOND, 8 * SECOND);
-    for fault in [
-        &mut plan.crash,
-        &mut plan.blackout,
-        &mut plan.pause,
-        &mut plan.partition,
-        &mut plan.link,
-        &mut plan.disk,
-        &mut plan.sync_failure,
-        &mut plan.clock,
-    ] {
-        *fault = Fault::NEVER;
-    }
-    plan
+    FaultPlan::nothing(SECOND, FAULTS_UNTIL)
 }
 
 /// Crashes and partitions.
@@ -159,14 +129,17 @@ fn partitions() -> FaultPlan {
 fn power_cuts() -> FaultPlan {
     FaultPlan {
         crash: Fault { every: 400 * MILLISECOND, lasts: Delay::around(10 * MILLISECOND, 50 * MILLISECOND) },
-        crashes: [
-            (CrashKind::Process, 0),
-            (CrashKind::Power, 1),
-            (CrashKind::Torn, 0),
-            (CrashKind::Corrupt, 0),
-        ],
         disk: Fault::every(SECOND, SECOND),
-        ..nothing()
+        ..nothing().crashing_by(CrashKind::Power)
+    }
+}
+
+/// Likewise, with disks so slow that most votes are lost, and partitions that let two candidates ask one voter.
+fn bad_moments() -> FaultPlan {
+    FaultPlan {
+        disk: Fault::every(60 * MILLISECOND, 300 * MILLISECOND),
+        partition: Fault::every(250 * MILLISECOND, 500 * MILLISECOND),
+        ..power_cuts()
     }
 }
 
