@@ -79,7 +79,7 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
     let (address, status) = arguments.nodes.first()?;
-    let operator = Operator { address, deadline };
+    let operator = Operator::new(address, &status, deadline);
     match &arguments.command {
         Command::Add { id, peer, client, http, learner } => {
             let member = serde_json::json!({ "id": id, "peer": peer, "client": client, "http": http });
@@ -123,9 +123,10 @@ fn list(status: &Status, json: bool) {
     print!("{}", render(&["NODE", "VOTES", "PEER", "CLIENT", "HTTP", ""], &rows));
 }
 
-/// A node to ask, and how long.
+/// Which nodes to ask, and how long.
 struct Operator {
-    address: String,
+    /// Every member's address, the one that answered first in front.
+    addresses: Vec<String>,
     deadline: Instant,
 }
 
@@ -137,7 +138,14 @@ fn refusal_of(answer: &Answer) -> (String, String) {
 }
 
 impl Operator {
-    /// Asks until it is granted. `meanwhile` is called with what a refusal says before it is asked again.
+    fn new(address: String, status: &Status, deadline: Instant) -> Self {
+        let others = status.members.iter().map(|member| member.http.clone());
+        let others = others.filter(|other| !other.is_empty() && *other != address);
+        Operator { addresses: std::iter::once(address.clone()).chain(others).collect(), deadline }
+    }
+
+    /// Asks until it is granted, and elsewhere where no leader is known: a node that is being removed never hears
+    /// that it has been. `meanwhile` is called with what a refusal says before it is asked again.
     fn wish(
         &self,
         method: &str,
@@ -146,14 +154,18 @@ impl Operator {
         meanwhile: &mut dyn FnMut(&str),
     ) -> Result<(), Failure> {
         const PAUSE: Duration = Duration::from_millis(200);
-        loop {
-            let answer = ask(method, &self.address, path, body)?;
-            if answer.status == 200 {
-                return Ok(());
-            }
-            let (code, message) = refusal_of(&answer);
+        let mut asked = 0;
+        for address in self.addresses.iter().cycle() {
+            let (code, message) = match ask(method, address, path, body) {
+                Ok(answer) if answer.status == 200 => return Ok(()),
+                Ok(answer) => refusal_of(&answer),
+                Err(message) => ("no_leader".into(), message),
+            };
+            asked += 1;
             match code.as_str() {
                 "already_done" => return Ok(()),
+                // What was asked before did happen, only nobody said so.
+                "unknown_member" if method == "DELETE" && asked > 1 => return Ok(()),
                 "no_leader" | "change_in_progress" | "not_caught_up" | "unknown" => meanwhile(&code),
                 _ => return Err(message),
             }
@@ -162,6 +174,7 @@ impl Operator {
             }
             sleep(PAUSE);
         }
+        unreachable!("there is an address, and it comes round again")
     }
 
     /// Lets a learner vote, and shows how far it is until it may.
@@ -181,7 +194,7 @@ impl Operator {
 
     /// How far the leader says that a learner is.
     fn progress(&self, id: u64) -> Option<String> {
-        let status = status_of(&self.address).ok()?;
+        let status = self.addresses.iter().find_map(|address| status_of(address).ok())?;
         let leader = status.members.iter().find(|member| Some(member.id) == status.leader)?;
         let status = if leader.id == status.id { status } else { status_of(&leader.http).ok()? };
         let learner = status.members.iter().find(|member| member.id == id)?;

@@ -36,6 +36,7 @@ pub(crate) struct Nodes {
         long = "node",
         value_name = "URL",
         value_delimiter = ',',
+        global = true,
         default_value = "http://127.0.0.1:8181,http://127.0.0.1:8182,http://127.0.0.1:8183"
     )]
     urls: Vec<String>,

@@ -44,7 +44,10 @@ fn in_consensus() -> Vec<PlantedBug> {
     let bug = |name, what, planted: Planted, faults: FaultPlan| PlantedBug {
         name,
         what,
-        scenario: scenario(name, Options { planted, faults: Some(faults), ..Options::default() }),
+        scenario: scenario(
+            name,
+            Options { planted, faults: Some(faults), clients: 12, ..Options::default() },
+        ),
         seeds: 400,
     };
     vec![
@@ -71,7 +74,7 @@ fn in_consensus() -> Vec<PlantedBug> {
             "stale-lease-read",
             "a leader answers reads without asking anyone",
             Planted::STALE_LEASE_READ,
-            partitions(),
+            bent_clocks(),
         ),
     ]
 }
@@ -123,6 +126,16 @@ fn unrest() -> FaultPlan {
 /// Partitions that outlast an election.
 fn partitions() -> FaultPlan {
     FaultPlan { partition: Fault::every(SECOND, 2 * SECOND), ..nothing() }
+}
+
+/// Partitions, and clocks so wrong that a leader that is cut off is deposed long before it knows.
+fn bent_clocks() -> FaultPlan {
+    FaultPlan {
+        clock: Fault { every: 500 * MILLISECOND, lasts: Delay::exactly(0) },
+        drift_ppm: 100_000,
+        partition: Fault::every(500 * MILLISECOND, 600 * MILLISECOND),
+        ..nothing()
+    }
 }
 
 /// Crashes that lose what was not synced, on slow disks, at bad moments.

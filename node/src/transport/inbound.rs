@@ -20,8 +20,12 @@ use tokio::time::{sleep, timeout};
 /// The most connections that may be open at once, more than members there can be.
 const MAX_CONNECTIONS: usize = 512;
 
-/// How much is read at once, at least and at most.
-const READ_BYTES: std::ops::Range<usize> = 64 * 1024..1024 * 1024;
+/// Memory is taken in pieces of this size: many frames share one, and live as long as it does.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// With less room than this it is not worth reading.
+const LEAST_BYTES: usize = 4 * 1024;
+/// However long a frame claims to be, memory follows what has really been sent.
+const MOST_BYTES: usize = 1024 * 1024;
 
 /// What peers said since this node started.
 #[derive(Debug, Default)]
@@ -138,8 +142,7 @@ where
                     Err(error) => return Some(error.sentence()),
                 }
             }
-            // Never as much at once as a length claims: memory follows what has really been sent.
-            buffer.reserve(frame::lacking(&buffer).clamp(READ_BYTES.start, READ_BYTES.end));
+            make_room(&mut buffer);
             match stream.read_buf(&mut buffer).await {
                 Ok(0) | Err(_) => return None,
                 Ok(read) => *self.counters.bytes.borrow_mut().entry(from).or_default() += read as u64,
@@ -158,6 +161,40 @@ where
     }
 }
 
+/// Makes room to read into, but only where there is too little: what has been cut off a piece of memory keeps all
+/// of it alive, so a piece is used up before another is taken.
+fn make_room(buffer: &mut BytesMut) {
+    let wanted = frame::lacking(buffer).clamp(LEAST_BYTES, MOST_BYTES);
+    if buffer.capacity() - buffer.len() < wanted {
+        buffer.reserve(wanted.max(CHUNK_BYTES));
+    }
+}
+
 fn bump(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BufMut;
+
+    #[test]
+    fn small_frames_share_memory() {
+        let mut buffer = BytesMut::new();
+        let mut kept = Vec::new();
+        let mut pieces = 0;
+        for _ in 0..10_000 {
+            let before = buffer.capacity();
+            make_room(&mut buffer);
+            pieces += usize::from(buffer.capacity() > before);
+            let start = frame::open(&mut buffer);
+            buffer.put_slice(&[7; 92]);
+            frame::close(&mut buffer, start);
+            kept.push(frame::next(&mut buffer, 1024).expect("a good frame").expect("a whole frame"));
+        }
+        // A million bytes in pieces of 64 KiB, each used up but for what is not worth reading into.
+        assert!(pieces <= 10_000 * 100 / (CHUNK_BYTES - LEAST_BYTES) + 1, "{pieces}");
+        assert!(kept.iter().all(|messages| messages[..] == [7; 92]));
+    }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CONTAINER, EPHEMERAL, PERSISTENT, connect, hosts, own_path};
+use common::{CONTAINER, EPHEMERAL, PERSISTENT, connect, hosts, own_path, within};
 use std::time::{Duration, Instant};
 use zookeeper_client::{Client, Error, MultiReadResult};
 
@@ -92,9 +92,9 @@ async fn descendants_and_ephemerals_are_counted() {
 
 #[tokio::test]
 async fn a_session_knows_who_it_is() {
-    let client = connect(&hosts()[0]).await;
-    client.auth("digest", b"bob:builder").await.unwrap();
-    let users = client.list_auth_users().await.unwrap();
+    let connector = Client::connector().with_auth("digest", b"bob:builder");
+    let client = within("a session", connector.connect(&hosts()[0])).await.unwrap();
+    let users = within("the list of users", client.list_auth_users()).await.unwrap();
     assert!(users.iter().any(|user| user.scheme() == "digest" && user.user() == "bob"), "{users:?}");
     assert!(users.iter().any(|user| user.scheme() == "ip" && user.user() == "127.0.0.1"), "{users:?}");
 }
