@@ -29,6 +29,13 @@ def cluster(new_cluster, request):
     print(f"\n{request.node.name}:", flush=True)
     with new_cluster() as cluster:
         yield cluster
+        cluster.keep = request.node.has_failed
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    item.has_failed = getattr(item, "has_failed", False) or report.failed
 
 
 @pytest.fixture

@@ -56,4 +56,5 @@ def test_a_member_replaces_one_that_died(request):
         member(cluster, "add", str(fresh.number), "--peer", cluster.peer(fresh), "--client", fresh.address, "--http", cluster.http(fresh))
         member(cluster, "remove", str(dead.number))
         cluster.wait_ready()
+        time.sleep(2)
         checks.everything(cluster, load)

@@ -29,6 +29,7 @@ def cluster(new_cluster, net, request):
     cluster.prefix = lambda node: ["ip", "netns", "exec", net.namespace(node.number)]
     with net.inside(CLIENTS), cluster:
         yield cluster
+        cluster.keep = request.node.has_failed
 
 
 def watch_the_gap(load: Load, since: float, what: str) -> float:

@@ -1,5 +1,6 @@
 """What every cluster offers to a test, whoever makes it."""
 
+import shutil
 import signal
 import socket
 import time
@@ -53,6 +54,8 @@ class Cluster(ABC):
     nodes: list[Node]
     name: str
     directory: str
+    # Set when a test failed: then its logs and data stay for whoever looks into it.
+    keep = False
     # Words before a node's command, such as those that choose a network namespace.
     prefix: Callable[[Node], list[str]] = staticmethod(lambda node: [])
 
@@ -118,8 +121,12 @@ class Cluster(ABC):
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         self.stop()
+        if failure or self.keep:
+            print(f"  logs and data are kept in {self.directory}", flush=True)
+        else:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def free_port_offset(base_ports: list[int], start: int = 20000, step: int = 50) -> int:

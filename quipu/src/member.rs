@@ -88,6 +88,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             if *learner { Ok(()) } else { operator.promote(*id) }
         }
         Command::Promote { id } => operator.promote(*id),
+        Command::Remove { id } if !status.members.iter().any(|member| member.id == *id) => {
+            Err(format!("there is no member {id}; `quipu member list` shows those there are"))
+        }
         Command::Remove { id } => {
             operator.wish("DELETE", &format!("/v1/members/{id}"), None, &mut |_| {})?;
             println!("member {id} is removed; its process may be stopped now");

@@ -212,3 +212,12 @@ def test_containers_and_ttl_nodes_hide_their_owner(connection, path):
     assert connection.call(wire.CREATE_CONTAINER, wire.create_body(f"{path}-c", b"", 4))[0] == OK
     assert connection.call(wire.CREATE_TTL, wire.create_body(f"{path}-t", b"", 5) + struct.pack(">q", 60_000))[0] == OK
     assert stat_of(connection, f"{path}-c")[7] == 0 and stat_of(connection, f"{path}-t")[7] == 0
+
+
+def test_auth_is_answered_under_the_number_it_came_with(connection):
+    """Most clients send -4, but ZooKeeper echoes whatever it got, and the Rust client counts on that."""
+    body = struct.pack(">i", 0) + wire.string("digest") + wire.buffer(b"bob:builder")
+    for number in (wire.XID_AUTH, 7):
+        connection.send(wire.AUTH, body, xid=number)
+        xid, zxid, error, _ = connection.reply()
+        assert (xid, zxid, error) == (number, 0, OK)

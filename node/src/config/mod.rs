@@ -140,7 +140,7 @@ impl Default for Limits {
             output_bytes: 16 << 20,
             inbox: 16_384,
             peer_bytes: 32 << 20,
-            snapshot_after_bytes: 64 << 20,
+            snapshot_after_bytes: 32 << 20,
             handshake_ms: Millis(10_000),
         }
     }

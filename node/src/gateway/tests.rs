@@ -98,10 +98,15 @@ impl Drop for Node {
     }
 }
 
+/// Ports below those that the operating system gives to outgoing connections, which would take them back at once.
 fn free_ports<const N: usize>() -> [u16; N] {
+    let free = || loop {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", fastrand::u16(11_000..32_000))) {
+            return listener;
+        }
+    };
     // Held until all are chosen, so that they differ.
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("bound"));
+    let listeners: [TcpListener; N] = std::array::from_fn(|_| free());
     listeners.map(|listener| listener.local_addr().expect("bound").port())
 }
 

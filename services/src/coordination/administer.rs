@@ -169,10 +169,7 @@ impl Coordination {
         new_members: Option<String>,
         config_id: i64,
     ) -> Result<Administer, i32> {
-        let client = self.clients.get(connection).ok_or(code::CONNECTION_LOSS)?;
-        if !self.tree.may_write(members::CONFIG_PATH, &client.identities) {
-            return Err(code::NO_AUTH);
-        }
+        // The order of the checks, which decides the error, is ZooKeeper's: version, arguments, permission.
         let version = self.config_version();
         if config_id != -1 && config_id != version {
             return Err(code::BAD_VERSION);
@@ -198,6 +195,10 @@ impl Coordination {
                 member.http = known.http.clone();
             }
             wanted.insert(member.id, member);
+        }
+        let client = self.clients.get(connection).ok_or(code::CONNECTION_LOSS)?;
+        if !self.tree.may_write(members::CONFIG_PATH, &client.identities) {
+            return Err(code::NO_AUTH);
         }
         Ok(Administer::Replace(wanted.into_values().collect()))
     }

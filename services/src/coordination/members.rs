@@ -151,10 +151,11 @@ fn server_line(member: &Member) -> String {
     format!("server.{}={}:{}:{role};{}", member.id.0, member.peer, member.election_port, member.client)
 }
 
-/// Reads one `server.ID=HOST:PORT:PORT[:ROLE];[HOST:]PORT` of a `reconfig`. `None`: it is none.
+/// Reads one `[server.]ID=HOST:PORT:PORT[:ROLE];[HOST:]PORT` of a `reconfig`. `None`: it is none.
 pub(super) fn parse_server(text: &str) -> Option<Member> {
     let (name, rest) = text.trim().split_once('=')?;
-    let id: u64 = name.trim().strip_prefix("server.")?.parse().ok()?;
+    let name = name.trim();
+    let id: u64 = name.strip_prefix("server.").unwrap_or(name).parse().ok()?;
     let (quorum, client) = rest.split_once(';')?;
     let (quorum, voting) = match quorum.rsplit_once(':')? {
         (quorum, "participant") => (quorum, true),
@@ -203,6 +204,7 @@ mod tests {
             parse_server("server.1=h:1:2;3").map(|member| member.client),
             Some("0.0.0.0:3".to_string())
         );
+        assert_eq!(parse_server("5=h:1:2;3").map(|member| member.id), Some(NodeId(5)));
         for nonsense in
             ["", "server.1", "server.x=h:1:2;3", "server.0=h:1:2;3", "server.1=h:1;3", "server.1=h:1:2;x"]
         {

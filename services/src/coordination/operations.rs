@@ -52,7 +52,7 @@ impl Coordination {
         match request {
             Request::Ping => self.ping(connection, env),
             Request::Sync { .. } => self.read_confirmed(connection, xid, request, env),
-            Request::Auth { scheme, auth, .. } => self.authenticate(connection, &scheme, &auth, env),
+            Request::Auth { scheme, auth, .. } => self.authenticate(connection, xid, &scheme, &auth, env),
             Request::Reconfig { joining, leaving, new_members, config_id } => {
                 self.reconfigure(connection, xid, joining, leaving, new_members, config_id, env);
             }
@@ -187,7 +187,14 @@ impl Coordination {
     }
 
     /// Adds an identity to the connection, from this request on.
-    fn authenticate(&mut self, connection: Connection, scheme: &str, auth: &[u8], env: &mut Env<Self>) {
+    fn authenticate(
+        &mut self,
+        connection: Connection,
+        xid: i32,
+        scheme: &str,
+        auth: &[u8],
+        env: &mut Env<Self>,
+    ) {
         let work = match self.identities_of(scheme, auth) {
             Some(identities) => {
                 let client = self.clients.get(connection).expect("called for a connection that is there");
@@ -200,7 +207,7 @@ impl Coordination {
             }
             None => Work::Refuse { code: code::AUTH_FAILED, reason: CloseReason::AuthenticationFailed },
         };
-        self.queue(connection, special::AUTH, work, env);
+        self.queue(connection, xid, work, env);
     }
 
     /// Whom the client has shown itself to be; `None` if it has shown nothing.
