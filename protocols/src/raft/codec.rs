@@ -128,7 +128,7 @@ impl Codec for Payload {
         match u8::decode(input)? {
             0 => Ok(Payload::Noop),
             1 => Bytes::decode(input).map(Payload::Command),
-            2 => Membership::decode(input).map(Payload::Membership),
+            2 => Membership::decode(input).map(|membership| Payload::Membership(Box::new(membership))),
             _ => Err(Malformed("unknown kind of payload")),
         }
     }
@@ -306,7 +306,7 @@ mod tests {
         vec![
             Entry { index: 1, term: 1, payload: Payload::Noop },
             Entry { index: 2, term: 1, payload: command },
-            Entry { index: 3, term: 2, payload: Payload::Membership(membership()) },
+            Entry { index: 3, term: 2, payload: Payload::Membership(Box::new(membership())) },
         ]
     }
 

@@ -3,6 +3,7 @@
 use super::message::{Message, Termed, VoteReply, VoteRequest};
 use super::replica::{Leading, Raft, Timer};
 use super::{Payload, Planted, Progress, Refusal, Role};
+use alloc::boxed::Box;
 use core::time::Duration;
 use quipu_base::quorum::Tally;
 use quipu_base::{Env, NodeId, SyncPoint, Time};
@@ -168,7 +169,8 @@ impl Raft {
         }
         // Members that join later learn the first membership from the log, like every other one.
         let first = self.log.last_index() == 0;
-        let payload = if first { Payload::Membership(self.membership().clone()) } else { Payload::Noop };
+        let payload =
+            if first { Payload::Membership(Box::new(self.membership().clone())) } else { Payload::Noop };
         self.append_own(payload, env);
     }
 

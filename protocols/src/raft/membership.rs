@@ -4,6 +4,7 @@
 use super::message::{Message, Termed};
 use super::replica::{LeaderTransfer, Raft};
 use super::{Change, Event, Membership, Payload, Progress, Refusal, Role};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use quipu_base::quorum::Voters;
 use quipu_base::{Env, NodeId, RequestId};
@@ -120,7 +121,7 @@ impl Raft {
         let voters = Voters { incoming: change.voters, outgoing };
         self.leading.change = Some(id);
         let membership = Membership { voters, learners: change.learners, context: change.context };
-        self.append_own(Payload::Membership(membership), env);
+        self.append_own(Payload::Membership(Box::new(membership)), env);
         self.try_commit(env);
     }
 
@@ -173,7 +174,7 @@ impl Raft {
     fn leave_joint(&mut self, env: &mut Env<Self>) {
         let mut membership = self.membership().clone();
         membership.voters.outgoing.clear();
-        self.append_own(Payload::Membership(membership), env);
+        self.append_own(Payload::Membership(Box::new(membership)), env);
     }
 
     /// A leader that votes no more leaves the lead to the voter that has most (thesis, section 4.2.2).

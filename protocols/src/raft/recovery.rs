@@ -111,7 +111,7 @@ fn memberships(stored: Option<&Stored>, log: &Log) -> Memberships {
     let mut memberships = Memberships::of(index, membership);
     for entry in log.entries_after(index) {
         if let Payload::Membership(membership) = &entry.payload {
-            memberships.push(entry.index, membership.clone());
+            memberships.push(entry.index, (**membership).clone());
         }
     }
     memberships

@@ -330,7 +330,7 @@ impl Raft {
     fn append(&mut self, entry: Entry, env: &mut Env<Self>) {
         let (first, previous_term) = (self.log.first_index(), self.log.last_term());
         let membership = match &entry.payload {
-            Payload::Membership(membership) => Some(membership.clone()),
+            Payload::Membership(membership) => Some((**membership).clone()),
             Payload::Noop | Payload::Command(_) => None,
         };
         env.persist(Record::Entry { first, previous_term, entry: entry.clone() });

@@ -1,6 +1,7 @@
 //! What a Raft group is told and tells: configuration, requests, events. Messages and records are elsewhere,
 //! since nobody outside reads them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use bytes::Bytes;
 use core::time::Duration;
@@ -98,8 +99,8 @@ pub enum Payload {
     Noop,
     /// A command for the replicated machine.
     Command(Bytes),
-    /// A membership, in force from the moment it is in the log.
-    Membership(Membership),
+    /// A membership, in force from the moment it is in the log. Boxed, for it is rare and entries are moved a lot.
+    Membership(Box<Membership>),
 }
 
 /// What the embedding service asks of its local replica.

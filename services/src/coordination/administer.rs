@@ -200,6 +200,9 @@ impl Coordination {
         if !self.tree.may_write(members::CONFIG_PATH, &client.identities) {
             return Err(code::NO_AUTH);
         }
+        if !wanted.keys().all(|node| members::in_range(*node)) {
+            return Err(code::BAD_ARGUMENTS);
+        }
         Ok(Administer::Replace(wanted.into_values().collect()))
     }
 

@@ -168,7 +168,7 @@ pub(super) fn parse_server(text: &str) -> Option<Member> {
     let client = if client.contains(':') { client.to_string() } else { format!("0.0.0.0:{client}") };
     let _: u16 = client.rsplit_once(':')?.1.parse().ok()?;
     Some(Member {
-        id: NodeId(id).in_range()?,
+        id: NodeId(id),
         peer: peer.to_string(),
         election_port: election_port.parse().ok()?,
         client,
@@ -177,15 +177,9 @@ pub(super) fn parse_server(text: &str) -> Option<Member> {
     })
 }
 
-trait InRange: Sized {
-    fn in_range(self) -> Option<Self>;
-}
-
-impl InRange for NodeId {
-    /// Session ids hold the node in eight bits.
-    fn in_range(self) -> Option<Self> {
-        (1..=255).contains(&self.0).then_some(self)
-    }
+/// Whether a node may have this number: session ids hold it in eight bits.
+pub(super) fn in_range(node: NodeId) -> bool {
+    (1..=255).contains(&node.0)
 }
 
 #[cfg(test)]
@@ -205,9 +199,7 @@ mod tests {
             Some("0.0.0.0:3".to_string())
         );
         assert_eq!(parse_server("5=h:1:2;3").map(|member| member.id), Some(NodeId(5)));
-        for nonsense in
-            ["", "server.1", "server.x=h:1:2;3", "server.0=h:1:2;3", "server.1=h:1;3", "server.1=h:1:2;x"]
-        {
+        for nonsense in ["", "server.1", "server.x=h:1:2;3", "server.1=h:1;3", "server.1=h:1:2;x"] {
             assert_eq!(parse_server(nonsense), None, "{nonsense}");
         }
     }

@@ -100,7 +100,7 @@ impl Protocol for Coordination {
     type Record = GroupRecord;
 
     fn start(config: Config, durable: Durable<GroupRecord>, env: &mut Env<Self>) -> Self {
-        assert!((1..=255).contains(&config.id.0), "session ids hold the node in eight bits");
+        assert!(members::in_range(config.id), "session ids hold the node in eight bits");
         let mut nested = Nested::default();
         let groups = env.nest(&mut nested, &super::consensus::Embedding, |child| {
             Groups::start(groups_config(&config), durable, child)
