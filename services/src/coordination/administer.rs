@@ -7,10 +7,11 @@ use super::clients::Work;
 use super::members::{self, parse_server};
 use super::message::Message;
 use super::service::{Asked, Coordination, GROUP};
-use super::types::{Administer, Connection, Event, RefusalReason};
+use super::types::{Administer, Connection, Event, Member, RefusalReason};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 use quipu_base::{Env, Input, NodeId, RequestId, Time};
 use quipu_protocols::raft::{self, GroupsRequest};
 use quipu_wires::zookeeper::code;
@@ -20,8 +21,25 @@ use quipu_wires::zookeeper::code;
 pub(super) struct Wishes {
     next_token: u64,
     waiting: BTreeMap<u64, Asker>,
+    /// On the leader: new voters on their way in.
+    admission: Option<Admission>,
     /// Clients whose wish was granted, and takes effect here when this index has been applied.
     granted: Vec<(u64, Connection)>,
+}
+
+/// `reconfig` lets a server vote at once, where the server has been following for long enough. Ours has to follow
+/// first: so it joins as a learner, and when it has caught up the change that was asked for is made.
+#[derive(Debug)]
+struct Admission {
+    asker: Option<NodeId>,
+    token: u64,
+    /// Who the members were, and are again if it comes to nothing.
+    before: Vec<Member>,
+    /// Who they shall be.
+    wanted: Vec<Member>,
+    until: Time,
+    /// Whether the learners are in.
+    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +48,11 @@ enum Asker {
     Client(Connection),
 }
 
+/// How long a new voter has to catch up.
+const ADMISSION: Duration = Duration::from_secs(10);
+
 /// A learner may vote when it lacks at most this many entries: it will have them within a round trip or two.
-const CAUGHT_UP_WITHIN: u64 = 1_000;
+const CAUGHT_UP_WITHIN: u64 = 100;
 
 impl Coordination {
     /// An operator of this node wishes something.
@@ -66,6 +87,10 @@ impl Coordination {
             self.answer_wish(asker, token, Err(RefusalReason::NoLeader), env);
             return;
         }
+        if self.wishes.admission.is_some() {
+            self.answer_wish(asker, token, Err(RefusalReason::ChangeInProgress), env);
+            return;
+        }
         let request = match &wish {
             Administer::Transfer(node) if !self.addresses.contains_key(node) => {
                 Err(RefusalReason::UnknownMember)
@@ -79,7 +104,71 @@ impl Coordination {
         };
         match request {
             Ok(request) => self.ask_for_wish(asker, token, request, env),
+            Err(reason) => match wish {
+                Administer::Replace(wanted) if reason == RefusalReason::NotCaughtUp => {
+                    self.admit(asker, token, wanted, env);
+                }
+                _ => self.answer_wish(asker, token, Err(reason), env),
+            },
+        }
+    }
+
+    /// Lets new voters in as learners first.
+    fn admit(&mut self, asker: Option<NodeId>, token: u64, wanted: Vec<Member>, env: &mut Env<Self>) {
+        let before: Vec<Member> = self.addresses.values().cloned().collect();
+        let votes = |node: NodeId| before.iter().any(|member| member.id == node && member.voting);
+        let learning = wanted
+            .iter()
+            .map(|member| Member { voting: member.voting && votes(member.id), ..member.clone() });
+        match members::change_to(learning.collect()) {
+            Ok(change) => {
+                let id = self.next_request();
+                self.asked.insert(id, Asked::Admission);
+                let until = env.now() + ADMISSION;
+                self.wishes.admission = Some(Admission { asker, token, before, wanted, until, begun: false });
+                let request = GroupsRequest::Group(GROUP, raft::Request::Change(change));
+                self.consensus(env, Input::Request { id, request });
+            }
             Err(reason) => self.answer_wish(asker, token, Err(reason), env),
+        }
+    }
+
+    /// The learners are in, or cannot come in.
+    pub(super) fn admission_begun(&mut self, result: Result<(), RefusalReason>, env: &mut Env<Self>) {
+        match result {
+            Ok(()) => {
+                if let Some(admission) = &mut self.wishes.admission {
+                    admission.begun = true;
+                }
+            }
+            Err(reason) => {
+                if let Some(admission) = self.wishes.admission.take() {
+                    self.answer_wish(admission.asker, admission.token, Err(reason), env);
+                }
+            }
+        }
+    }
+
+    /// This node does not lead any more: whoever leads now knows nothing of the admission.
+    pub(super) fn forget_admission(&mut self) {
+        self.wishes.admission = None;
+    }
+
+    /// Ends an admission when its learners have caught up, or when they had time enough.
+    pub(super) fn look_after_admission(&mut self, env: &mut Env<Self>) {
+        let now = env.now();
+        let Some(admission) = self.wishes.admission.take_if(|admission| admission.begun) else { return };
+        let voters = admission.wanted.iter().filter(|member| member.voting && member.id != self.config.id);
+        let ready = voters.map(|member| member.id).all(|node| self.has_caught_up(node, now));
+        if ready {
+            self.administer(admission.asker, admission.token, Administer::Replace(admission.wanted), env);
+        } else if now < admission.until {
+            self.wishes.admission = Some(admission);
+        } else {
+            if let Ok(change) = members::change_to(admission.before) {
+                self.ask_groups(env, GroupsRequest::Group(GROUP, raft::Request::Change(change)));
+            }
+            self.answer_wish(admission.asker, admission.token, Err(RefusalReason::NotCaughtUp), env);
         }
     }
 
@@ -182,7 +271,7 @@ impl Coordination {
         if (joining.is_empty() && leaving.is_empty()) == new_members.is_empty() {
             return Err(code::BAD_ARGUMENTS);
         }
-        let mut wanted: BTreeMap<NodeId, super::types::Member> = match new_members.is_empty() {
+        let mut wanted: BTreeMap<NodeId, Member> = match new_members.is_empty() {
             true => self.addresses.iter().map(|(id, member)| (*id, member.clone())).collect(),
             false => BTreeMap::new(),
         };

@@ -184,7 +184,7 @@ impl Coordination {
                     index.is_none_or(|index| index > self.tree.last_zxid() as u64)
                 }
                 Work::Held { .. } => true,
-                Work::Ready { .. } | Work::Refuse { .. } => false,
+                Work::Ready { .. } | Work::Authenticated | Work::Refuse { .. } => false,
             };
             if waits {
                 return;
@@ -210,6 +210,10 @@ impl Coordination {
             }
             Work::Read { request, round } => self.read(connection, request, round.is_some(), env),
             Work::Ready { result } => result,
+            Work::Authenticated => {
+                zxid = 0;
+                Ok(quipu_wires::zookeeper::Response::Empty)
+            }
             Work::Held { .. } => panic!("a held write has no answer"),
             Work::Reconfigure { .. } => self.read_config(),
             Work::Refuse { code, reason } => {

@@ -76,6 +76,8 @@ pub(super) enum Work {
     Ready { result: Result<wire::Response, i32> },
     /// The cluster's membership to change: first the leader's word, then that index to be applied.
     Reconfigure { token: u64, index: Option<u64> },
+    /// Its turn: authenticated. ZooKeeper answers that with a zxid of 0.
+    Authenticated,
     /// Its turn; then the connection ends.
     Refuse { code: i32, reason: super::types::CloseReason },
 }

@@ -104,6 +104,7 @@ impl Coordination {
             self.begin_to_serve(env);
         } else if !self.serves() {
             self.clocks.clear();
+            self.forget_admission();
         }
         if leader_changed && leader.is_some() {
             self.resend_all(env);
@@ -142,22 +143,22 @@ impl Coordination {
     }
 
     fn raft_done(&mut self, id: RequestId, env: &mut Env<Self>) {
-        if let Some(Asked::Wish { asker, token }) = self.asked.remove(&id) {
-            let index = self.raft().commit_index();
-            self.answer_wish(asker, token, Ok(index), env);
+        match self.asked.remove(&id) {
+            Some(Asked::Wish { asker, token }) => {
+                let index = self.raft().commit_index();
+                self.answer_wish(asker, token, Ok(index), env);
+            }
+            Some(Asked::Admission) => self.admission_begun(Ok(()), env),
+            Some(Asked::Round(_) | Asked::RoundFor(..)) | None => {}
         }
     }
 
     fn raft_refused(&mut self, id: RequestId, refusal: Refusal, env: &mut Env<Self>) {
         match self.asked.remove(&id) {
             Some(Asked::Wish { asker, token }) => {
-                let reason = match refusal {
-                    Refusal::NotLeader(_) | Refusal::Busy => RefusalReason::NoLeader,
-                    Refusal::ChangeInProgress => RefusalReason::ChangeInProgress,
-                    Refusal::BadChange | Refusal::BadTarget => RefusalReason::BadChange,
-                };
-                self.answer_wish(asker, token, Err(reason), env);
+                self.answer_wish(asker, token, Err(reason_of(refusal)), env)
             }
+            Some(Asked::Admission) => self.admission_begun(Err(reason_of(refusal)), env),
             Some(asked) => self.round_ready(asked, None, env),
             // A proposal: its session's node sends it again, for commands are numbered.
             None => {
@@ -177,7 +178,7 @@ impl Coordination {
         match asked {
             Asked::Round(round) => self.round_answered(round, index, env),
             Asked::RoundFor(node, round) => env.send(node, Message::ReadConfirmed { round, index }),
-            Asked::Wish { .. } => panic!("a wish is no read"),
+            Asked::Wish { .. } | Asked::Admission => panic!("a wish is no read"),
         }
     }
 
@@ -237,5 +238,13 @@ impl Coordination {
     /// Forgets what the machine was: a snapshot takes its place.
     pub(super) fn replace_tree(&mut self, tree: Tree) {
         self.tree = tree;
+    }
+}
+
+fn reason_of(refusal: Refusal) -> RefusalReason {
+    match refusal {
+        Refusal::NotLeader(_) | Refusal::Busy => RefusalReason::NoLeader,
+        Refusal::ChangeInProgress => RefusalReason::ChangeInProgress,
+        Refusal::BadChange | Refusal::BadTarget => RefusalReason::BadChange,
     }
 }

@@ -83,7 +83,8 @@ pub(super) fn plan(
     change_to(wanted.into_values().collect())
 }
 
-fn change_to(members: Vec<Member>) -> Result<Change, RefusalReason> {
+/// The change after which exactly these are members.
+pub(super) fn change_to(members: Vec<Member>) -> Result<Change, RefusalReason> {
     let ids =
         |voting: bool| members.iter().filter(move |member| member.voting == voting).map(|member| member.id);
     let (voters, learners): (BTreeSet<_>, BTreeSet<_>) = (ids(true).collect(), ids(false).collect());

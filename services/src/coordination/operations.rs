@@ -203,7 +203,7 @@ impl Coordination {
                         client.identities.push(identity);
                     }
                 }
-                Work::Ready { result: Ok(wire::Response::Empty) }
+                Work::Authenticated
             }
             None => Work::Refuse { code: code::AUTH_FAILED, reason: CloseReason::AuthenticationFailed },
         };

@@ -28,6 +28,7 @@ impl Coordination {
         if self.serves() {
             self.expire(env);
             self.reap(env);
+            self.look_after_admission(env);
         }
         self.rounds.pulse();
         self.flush_soon(env);

@@ -73,6 +73,8 @@ pub(super) enum Asked {
     RoundFor(NodeId, u64),
     /// A change of membership or leader, for this node itself or for a follower.
     Wish { asker: Option<NodeId>, token: u64 },
+    /// New voters to come in as learners first.
+    Admission,
 }
 
 /// A client connection as an operator sees it.
