@@ -87,9 +87,12 @@ impl Shared {
     /// Queues everything in `buffer` for a core that is about to flush. The flusher only learns that the journal is
     /// not idle, and that not every time.
     pub(super) fn submit_quietly(&self, buffer: &mut Buffer, point: SyncPoint) {
-        let queue = self.enqueue(buffer, point);
-        if queue.sleep == Sleep::Deep {
-            self.rouse(queue);
+        let mut queue = self.enqueue(buffer, point);
+        match queue.sleep {
+            Sleep::Deep => self.rouse(queue),
+            // It may be about to sleep deeply, or not have begun yet: it must look again first.
+            Sleep::Awake => queue.nudged = true,
+            Sleep::Light => {}
         }
     }
 
