@@ -61,10 +61,9 @@ fn segments_are_recycled() {
         subject.submit();
         if version % 16 == 0 {
             subject.sync();
-            inodes.extend(std::fs::read_dir(directory.path()).unwrap().flatten().map(|entry| {
-                use std::os::unix::fs::MetadataExt;
-                entry.metadata().unwrap().ino()
-            }));
+            // From the directory itself: the file may have been renamed since it was listed.
+            let entries = std::fs::read_dir(directory.path()).unwrap().flatten();
+            inodes.extend(entries.map(|entry| std::os::unix::fs::DirEntryExt::ino(&entry)));
         }
     }
     // Four mebibytes through files of 64 KiB: without recycling there would have been more than sixty.
