@@ -12,7 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-use quipu_base::{Env, Input, NodeId, RequestId, Time};
+use quipu_base::{Env, NodeId, RequestId, Time};
 use quipu_protocols::raft::{self, GroupsRequest};
 use quipu_wires::zookeeper::code;
 
@@ -103,7 +103,7 @@ impl Coordination {
             }
         };
         match request {
-            Ok(request) => self.ask_for_wish(asker, token, request, env),
+            Ok(request) => self.ask(Asked::Wish { asker, token }, request, env),
             Err(reason) => match wish {
                 Administer::Replace(wanted) if reason == RefusalReason::NotCaughtUp => {
                     self.admit(asker, token, wanted, env);
@@ -122,12 +122,9 @@ impl Coordination {
             .map(|member| Member { voting: member.voting && votes(member.id), ..member.clone() });
         match members::change_to(learning.collect()) {
             Ok(change) => {
-                let id = self.next_request();
-                self.asked.insert(id, Asked::Admission);
                 let until = env.now() + ADMISSION;
                 self.wishes.admission = Some(Admission { asker, token, before, wanted, until, begun: false });
-                let request = GroupsRequest::Group(GROUP, raft::Request::Change(change));
-                self.consensus(env, Input::Request { id, request });
+                self.ask(Asked::Admission, raft::Request::Change(change), env);
             }
             Err(reason) => self.answer_wish(asker, token, Err(reason), env),
         }
@@ -158,10 +155,11 @@ impl Coordination {
     pub(super) fn look_after_admission(&mut self, env: &mut Env<Self>) {
         let now = env.now();
         let Some(admission) = self.wishes.admission.take_if(|admission| admission.begun) else { return };
-        let voters = admission.wanted.iter().filter(|member| member.voting && member.id != self.config.id);
-        let ready = voters.map(|member| member.id).all(|node| self.has_caught_up(node, now));
-        if ready {
-            self.administer(admission.asker, admission.token, Administer::Replace(admission.wanted), env);
+        let members: Vec<_> = self.addresses.values().cloned().collect();
+        let wish = Administer::Replace(admission.wanted.clone());
+        let plan = members::plan(&members, &wish, |node| self.has_caught_up(node, now));
+        if plan != Err(RefusalReason::NotCaughtUp) {
+            self.administer(admission.asker, admission.token, wish, env);
         } else if now < admission.until {
             self.wishes.admission = Some(admission);
         } else {
@@ -170,18 +168,6 @@ impl Coordination {
             }
             self.answer_wish(admission.asker, admission.token, Err(RefusalReason::NotCaughtUp), env);
         }
-    }
-
-    fn ask_for_wish(
-        &mut self,
-        asker: Option<NodeId>,
-        token: u64,
-        request: raft::Request,
-        env: &mut Env<Self>,
-    ) {
-        let id = self.next_request();
-        self.asked.insert(id, Asked::Wish { asker, token });
-        self.consensus(env, Input::Request { id, request: GroupsRequest::Group(GROUP, request) });
     }
 
     fn has_caught_up(&self, node: NodeId, now: Time) -> bool {

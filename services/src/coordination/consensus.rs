@@ -60,6 +60,13 @@ impl Coordination {
         id
     }
 
+    /// Asks something of the tree's group whose answer is waited for.
+    pub(super) fn ask(&mut self, asked: Asked, request: raft::Request, env: &mut Env<Self>) {
+        let id = self.next_request();
+        self.asked.insert(id, asked);
+        self.consensus(env, Input::Request { id, request: GroupsRequest::Group(GROUP, request) });
+    }
+
     fn on_told(&mut self, event: raft::Event, env: &mut Env<Self>) {
         match event {
             raft::Event::Committed(entry) => self.apply(entry, env),
@@ -193,10 +200,7 @@ impl Coordination {
     /// A follower asks how far it must have applied.
     pub(super) fn confirm_for(&mut self, follower: NodeId, round: u64, env: &mut Env<Self>) {
         if self.leads() {
-            let id = self.next_request();
-            self.asked.insert(id, Asked::RoundFor(follower, round));
-            let request = GroupsRequest::Group(GROUP, raft::Request::Read);
-            self.consensus(env, Input::Request { id, request });
+            self.ask(Asked::RoundFor(follower, round), raft::Request::Read, env);
         } else {
             env.send(follower, Message::ReadConfirmed { round, index: None });
         }
@@ -215,10 +219,7 @@ impl Coordination {
         if let Some(round) = self.rounds.begin() {
             self.counters.read_rounds += 1;
             if leader == self.config.id {
-                let id = self.next_request();
-                self.asked.insert(id, Asked::Round(round));
-                let request = GroupsRequest::Group(GROUP, raft::Request::Read);
-                self.consensus(env, Input::Request { id, request });
+                self.ask(Asked::Round(round), raft::Request::Read, env);
             } else {
                 env.send(leader, Message::ConfirmRead { round });
             }
