@@ -68,3 +68,10 @@ impl<R> Default for Durable<R> {
         Durable { records: Vec::new(), damaged: false }
     }
 }
+
+/// For protocols that keep nothing on disk.
+impl Record for core::convert::Infallible {
+    fn place(&self) -> Place {
+        match *self {}
+    }
+}

@@ -60,6 +60,7 @@ impl<P: Protocol> Env<P> {
         let result = run(&mut child);
         // The child persisted on the parent's count: the count moves here, once, and not again below.
         self.context = child.context;
+        let mut explained = false;
         for effect in child.effects.drain(..) {
             self.effects.push(match effect {
                 Effect::Send { to, message, after } => {
@@ -69,6 +70,10 @@ impl<P: Protocol> Env<P> {
                 Effect::SetTimer { timer, at } => Effect::SetTimer { timer: embed.timer(timer), at },
                 Effect::CancelTimer(timer) => Effect::CancelTimer(embed.timer(timer)),
                 Effect::Fetch { stream, index } => Effect::Fetch { stream: embed.stream(stream), index },
+                Effect::Because(support) => {
+                    explained = true;
+                    Effect::Because(support)
+                }
                 Effect::Emit(emitted) => {
                     nested.events.push(emitted);
                     continue;
@@ -76,6 +81,10 @@ impl<P: Protocol> Env<P> {
             });
         }
         nested.effects = child.effects;
+        if explained {
+            // What the child leans on is no explanation of what the parent does next.
+            self.effects.push(Effect::Because(None));
+        }
         result
     }
 }

@@ -1,6 +1,6 @@
 //! The trait, and the values that cross it.
 
-use crate::{Durable, Env, EventId, NodeId, Record, RequestId, StreamId, SyncPoint, Time};
+use crate::{Durable, Env, EventId, NodeId, Record, RequestId, StreamId, Support, SyncPoint, Time};
 use alloc::vec::Vec;
 use core::fmt::Debug;
 
@@ -94,6 +94,9 @@ pub enum Effect<P: Protocol> {
         /// The index to read.
         index: u64,
     },
+    /// What the sends and events that follow in this step lean on; see [`Env::because`]. `None`: again on all that
+    /// came before. Only while [`Env::traces`]; a driver that does not trace never meets one.
+    Because(Option<Support>),
 }
 
 /// An event on its way out.

@@ -12,6 +12,7 @@
 
 pub mod check;
 pub mod coordination;
+pub mod ldfi;
 pub mod programs;
 pub mod run;
 pub mod sim;

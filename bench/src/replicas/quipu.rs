@@ -190,6 +190,7 @@ impl Replica {
                     self.failure = Some(format!("ours refused a command: {refusal:?}"));
                 }
                 Effect::Emit(_) => {}
+                Effect::Because(_) => {}
                 Effect::Fetch { stream, index } => {
                     self.failure = Some(format!("nothing is on disk, yet {stream:?} is read at {index}"));
                 }

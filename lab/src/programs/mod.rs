@@ -1,4 +1,30 @@
-//! Scenarios: a protocol, its clients, its faults and its judge.
+//! Programs: scenarios for single protocols, and protocols with what they promise, one file each.
 
+pub mod commit;
+pub mod delivery;
 pub mod raft;
 pub mod register;
+
+use crate::ldfi::Subject;
+
+/// Every program that lineage-driven fault injection can be let loose on, in the order of the paper.
+pub fn all() -> Vec<Box<dyn Subject>> {
+    vec![
+        Box::new(delivery::SimpleDelivery),
+        Box::new(delivery::RetryDelivery),
+        Box::new(delivery::ClassicDelivery),
+        Box::new(delivery::RedundantDelivery),
+        Box::new(delivery::AckDelivery),
+        Box::new(commit::TwoPhaseCommit(commit::Exempt::Nobody)),
+        Box::new(commit::TwoPhaseCommit(commit::Exempt::Coordinator)),
+        Box::new(commit::TimeoutCommit(commit::Exempt::Nobody)),
+        Box::new(commit::TimeoutCommit(commit::Exempt::Coordinator)),
+        Box::new(commit::CooperativeCommit),
+        Box::new(commit::ThreePhaseCommit),
+    ]
+}
+
+/// The program of this name.
+pub fn find(name: &str) -> Option<Box<dyn Subject>> {
+    all().into_iter().find(|program| program.card().name == name)
+}

@@ -235,6 +235,7 @@ impl<P: Protocol<Config: Clone>> Node<P> {
                     world.trace(self.id, What::CancelTimer, 0, &|out| write!(out, "{timer:?}"));
                     timers.remove(&timer);
                 }
+                Effect::Because(_) => {}
                 Effect::Fetch { stream, index } => {
                     fetch(self.id, self.incarnation, &self.disk, (stream, index), world);
                 }

@@ -267,6 +267,7 @@ where
                 Effect::Emit(Emitted { event, after, .. }) => held.hold(after, Waiting::Emit(event)),
                 Effect::SetTimer { timer, at } => timers.set(timer, at),
                 Effect::CancelTimer(timer) => timers.cancel(timer),
+                Effect::Because(_) => {}
                 Effect::Fetch { stream, index } => {
                     let record = fetch::<P>(&parts.journal.borrow(), stream, index);
                     fetched.push_back(Input::Fetched { stream, index, record });

@@ -306,6 +306,7 @@ impl<P: Protocol> World<P> {
                 Effect::CancelTimer(timer) => {
                     node.timers.remove(&timer);
                 }
+                Effect::Because(_) => {}
                 Effect::Fetch { stream, index } => {
                     let at = self.now + Duration::from_micros(100);
                     self.later(id, at, Happening::Fetched { life, stream, index });

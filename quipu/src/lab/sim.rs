@@ -1,34 +1,16 @@
-//! The lab's command line.
+//! `lab sim`: the simulator, over many seeds.
 
 use crate::Failure;
-use clap::{Args, Subcommand};
+use clap::Args;
 use quipu_lab::coordination::{CoordinationScenario, planted};
 use quipu_lab::programs::{raft::RaftScenario, register::RegisterScenario};
 use quipu_lab::run::{RunOptions, Scenario, Summary, run_seed, run_seeds_with};
 use quipu_lab::sim::TraceLevel;
 use std::io::IsTerminal;
 
-/// What the lab does.
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Run the whole coordination service under simulated faults, many times
-    ///
-    /// Each run is a cluster of three to five nodes with its clients, in one thread and in virtual time. What goes
-    /// wrong in it (lost messages, partitions, crashes, torn and corrupted disks, clocks that jump, changes of
-    /// membership) follows from its seed alone, and so does everything else. What clients saw is checked for
-    /// linearizability and for the order that a session is promised.
-    ///
-    /// Examples:
-    ///   quipu lab sim --seeds 1000            a thousand runs
-    ///   quipu lab sim --seed 42 --trace       one run, with everything that happens
-    ///   quipu lab sim --scenario quorum-off-by-one   with a bug switched on: must fail
-    #[command(verbatim_doc_comment)]
-    Sim(SimArguments),
-}
-
 /// How to simulate.
 #[derive(Args)]
-pub(crate) struct SimArguments {
+pub(crate) struct Arguments {
     /// How many seeds to run
     #[arg(long, default_value_t = 100)]
     seeds: u64,
@@ -55,14 +37,12 @@ pub(crate) struct SimArguments {
     json: bool,
 }
 
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
-    match command {
-        Command::Sim(arguments) if arguments.list => {
-            list();
-            Ok(())
-        }
-        Command::Sim(arguments) => simulate(arguments),
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.list {
+        list();
+        return Ok(());
     }
+    simulate(arguments)
 }
 
 fn list() {
@@ -77,7 +57,7 @@ fn list() {
     }
 }
 
-fn simulate(arguments: &SimArguments) -> Result<(), Failure> {
+fn simulate(arguments: &Arguments) -> Result<(), Failure> {
     let scenario = find(&arguments.scenario);
     let scenario = &*scenario;
     if let Some(seed) = arguments.seed {

@@ -1,0 +1,305 @@
+//! Lineage as a formula: which faults would have kept the goals of a run from happening.
+//!
+//! Everything that happened has a node in the formula that is true if these faults prevent it (section 4.1 of the
+//! paper, where it is called the falsifiability of a derivation). A step fails if its message is lost, late, not sent,
+//! or if what the sender leaned on fails. What leans on several things fails if one of them does ([`Node::Any`]);
+//! what can happen in several ways fails if all of them do ([`Node::All`]).
+
+use super::graph::{Cause, Emission, Execution, Goal, Graph, StepIndex, step_of};
+use super::{Fault, FaultSet, Spec};
+use quipu_base::{Clause, NodeId, Support};
+use std::collections::BTreeMap;
+
+/// The number of a node in its formula.
+pub(super) type Index = usize;
+
+/// One node. It only ever names nodes before it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Node {
+    /// True if this fault (by its number) is chosen.
+    Fault(usize),
+    /// True if one of these is.
+    Any(Vec<Index>),
+    /// True if all of these are.
+    All(Vec<Index>),
+}
+
+/// Which choices of faults break a run.
+#[derive(Debug)]
+pub(super) struct Formula {
+    pub(super) nodes: Vec<Node>,
+    /// The faults that may be chosen.
+    pub(super) faults: Vec<Fault>,
+    /// True if some goal fails.
+    pub(super) root: Index,
+}
+
+/// The node that is never true.
+const NEVER: Index = 0;
+
+impl Formula {
+    /// The formula of a run in which the promise was kept.
+    pub(super) fn of(execution: &Execution, goals: &[Goal], spec: &Spec) -> Formula {
+        let mut builder = Builder::new(&execution.graph, &execution.faults, spec);
+        builder.steps();
+        let failures: Vec<Index> = goals.iter().map(|goal| builder.goal(goal)).collect();
+        let root = builder.any(failures);
+        Formula { nodes: builder.nodes, faults: builder.faults, root }
+    }
+
+    /// Whether no choice of faults does it.
+    pub(super) fn is_never(&self) -> bool {
+        self.root == NEVER
+    }
+
+    /// Which nodes are true if exactly these faults are chosen.
+    pub(super) fn evaluate(&self, chosen: &[bool]) -> Vec<bool> {
+        let mut truth: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let holds = match node {
+                Node::Fault(fault) => chosen[*fault],
+                Node::Any(children) => children.iter().any(|child| truth[*child]),
+                Node::All(children) => children.iter().all(|child| truth[*child]),
+            };
+            truth.push(holds);
+        }
+        truth
+    }
+}
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    given: &'a FaultSet,
+    spec: &'a Spec,
+    nodes: Vec<Node>,
+    known: BTreeMap<Node, Index>,
+    faults: Vec<Fault>,
+    fault_nodes: BTreeMap<Fault, Index>,
+    /// By step: true if it does not happen.
+    happening: Vec<Index>,
+    /// By step: true if it or anything before it on its node does not happen.
+    past: Vec<Index>,
+    /// Rounds in which a crash of a node makes a difference, ascending.
+    moments: BTreeMap<NodeId, Vec<u32>>,
+    crashes: BTreeMap<(NodeId, u32), Index>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(graph: &'a Graph, given: &'a FaultSet, spec: &'a Spec) -> Self {
+        Builder {
+            graph,
+            given,
+            spec,
+            nodes: vec![Node::Any(Vec::new())],
+            known: BTreeMap::from([(Node::Any(Vec::new()), NEVER)]),
+            faults: Vec::new(),
+            fault_nodes: BTreeMap::new(),
+            happening: Vec::with_capacity(graph.steps.len()),
+            past: Vec::with_capacity(graph.steps.len()),
+            moments: moments(graph, spec),
+            crashes: BTreeMap::new(),
+        }
+    }
+
+    fn node(&mut self, node: Node) -> Index {
+        let next = self.nodes.len();
+        let index = *self.known.entry(node.clone()).or_insert(next);
+        if index == next {
+            self.nodes.push(node);
+        }
+        index
+    }
+
+    fn any(&mut self, mut children: Vec<Index>) -> Index {
+        children.retain(|child| *child != NEVER);
+        children.sort_unstable();
+        children.dedup();
+        if let [only] = children[..] { only } else { self.node(Node::Any(children)) }
+    }
+
+    fn all(&mut self, mut children: Vec<Index>) -> Index {
+        children.sort_unstable();
+        children.dedup();
+        match children[..] {
+            [NEVER, ..] => NEVER,
+            [only] => only,
+            _ => self.node(Node::All(children)),
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) -> Index {
+        if let Some(index) = self.fault_nodes.get(&fault) {
+            return *index;
+        }
+        let number = self.faults.len();
+        self.faults.push(fault);
+        let index = self.node(Node::Fault(number));
+        self.fault_nodes.insert(fault, index);
+        index
+    }
+
+    /// Steps come after what they lean on, so one pass in their order is enough.
+    fn steps(&mut self) {
+        for (index, step) in self.graph.steps.iter().enumerate() {
+            let fails = match step.cause {
+                Cause::Message(number) => self.message(number),
+                Cause::Timer(set_by) => self.timer(index, set_by),
+                Cause::Start | Cause::Recovered | Cause::Request | Cause::Synced | Cause::Fetched => NEVER,
+            };
+            self.happening.push(fails);
+            let before = step.previous.map_or(NEVER, |previous| self.past[previous]);
+            let past = self.any(vec![before, fails]);
+            self.past.push(past);
+        }
+    }
+
+    /// A message does not come, or not in this round.
+    fn message(&mut self, number: usize) -> Index {
+        let sent = &self.graph.sends[number];
+        let (from, to, round) = (sent.from, sent.to, sent.round);
+        let mut ways = vec![self.crash(from, round), self.effect(sent.step, sent.support.as_ref())];
+        if self.spec.may_fail(round) {
+            ways.push(self.fault(Fault::Loss { from, to, round }));
+            let on_time = sent.arrives == round + 1;
+            if self.spec.delays > 0 && on_time {
+                for by in 1..=self.spec.reach {
+                    ways.push(self.fault(Fault::Delay { from, to, round, by }));
+                }
+            }
+        }
+        self.any(ways)
+    }
+
+    /// A timer does not fire in this round, because the clock went wrong.
+    fn timer(&mut self, step: StepIndex, set_by: StepIndex) -> Index {
+        let (node, round) = (self.graph.steps[step].node, self.graph.steps[step].round);
+        let set = self.graph.steps[set_by].round;
+        // One that is set for at once marks the end of a batch: no clock is asked.
+        let skewed =
+            self.given.iter().any(|fault| matches!(fault, Fault::Skew { node: n, .. } if *n == node));
+        if self.spec.skews == 0 || set == round || skewed {
+            return NEVER;
+        }
+        let mut ways = Vec::new();
+        for by in 1..=self.spec.reach {
+            let early = round.saturating_sub(by).max(set + 1);
+            for (at, by) in [(early, by as i32), (round, -(by as i32))] {
+                if at <= self.spec.last_fault && !(by > 0 && at == round) {
+                    ways.push(self.fault(Fault::Skew { node, round: at, by }));
+                }
+            }
+        }
+        self.any(ways)
+    }
+
+    /// Something that a step did would not have been done.
+    fn effect(&mut self, step: StepIndex, support: Option<&Support>) -> Index {
+        let Some(support) = support else { return self.past[step] };
+        // When it was done is the timer's doing, whatever else supports it.
+        let mut ways = vec![match self.graph.steps[step].cause {
+            Cause::Timer(_) => self.happening[step],
+            _ => NEVER,
+        }];
+        for clause in &support.clauses {
+            let fails = self.clause(clause);
+            ways.push(fails);
+        }
+        self.any(ways)
+    }
+
+    /// Fewer than enough of these happen: so many that too few are left do not.
+    fn clause(&mut self, clause: &Clause) -> Index {
+        let Clause { at_least, of } = clause;
+        let fails: Vec<Index> = of
+            .iter()
+            .map(|event| step_of(*event, self.graph).map_or(NEVER, |step| self.happening[step]))
+            .collect();
+        if *at_least == 0 {
+            return NEVER;
+        }
+        assert!(*at_least <= fails.len(), "a clause asks for more inputs than it names");
+        let mut ways = Vec::new();
+        let mut chosen = Vec::new();
+        subsets(&fails, fails.len() - at_least + 1, &mut chosen, &mut |subset| ways.push(subset.to_vec()));
+        let ways: Vec<Index> = ways.into_iter().map(|way| self.all(way)).collect();
+        self.any(ways)
+    }
+
+    /// A node has crashed by this round; only where a crash makes a difference, and if it has not crashed already.
+    fn crash(&mut self, node: NodeId, by: u32) -> Index {
+        if let Some(index) = self.crashes.get(&(node, by)) {
+            return *index;
+        }
+        let mut ways = Vec::new();
+        if self.given.crash(node).is_none() {
+            let moments = self.moments.get(&node).cloned().unwrap_or_default();
+            for round in moments.into_iter().filter(|round| *round <= by) {
+                if self.spec.crashes > 0 {
+                    ways.push(self.fault(Fault::Crash { node, round, until: None }));
+                }
+                for outage in 1..=self.spec.reach {
+                    let until = round + outage;
+                    if self.spec.recoveries > 0 && until <= self.spec.last_round {
+                        ways.push(self.fault(Fault::Crash { node, round, until: Some(until) }));
+                    }
+                }
+            }
+        }
+        let index = self.any(ways);
+        self.crashes.insert((node, by), index);
+        index
+    }
+
+    fn goal(&mut self, goal: &Goal) -> Index {
+        let ways: Vec<Index> = goal
+            .ways
+            .iter()
+            .map(|way| {
+                let Emission { node, round, step, support } = &self.graph.emissions[*way];
+                let effect = self.effect(*step, support.as_ref());
+                let crash = if goal.excused { NEVER } else { self.crash(*node, *round) };
+                self.any(vec![effect, crash])
+            })
+            .collect();
+        self.all(ways)
+    }
+}
+
+/// The rounds in which each node has sent something: to crash in between is to crash before the next. A node that may
+/// come back can also forget what it did in the round before.
+fn moments(graph: &Graph, spec: &Spec) -> BTreeMap<NodeId, Vec<u32>> {
+    let mut moments: BTreeMap<NodeId, Vec<u32>> = BTreeMap::new();
+    for sent in &graph.sends {
+        moments.entry(sent.from).or_default().push(sent.round);
+    }
+    for emission in &graph.emissions {
+        moments.entry(emission.node).or_default().push(emission.round);
+    }
+    if spec.recoveries > 0 {
+        for step in &graph.steps {
+            moments.entry(step.node).or_default().push(step.round + 1);
+        }
+    }
+    for rounds in moments.values_mut() {
+        rounds.retain(|round| *round <= spec.last_round);
+        rounds.sort_unstable();
+        rounds.dedup();
+    }
+    moments
+}
+
+/// Every way to choose `count` of `from`, in order.
+fn subsets(from: &[Index], count: usize, chosen: &mut Vec<Index>, visit: &mut impl FnMut(&[Index])) {
+    if count == 0 {
+        visit(chosen);
+        return;
+    }
+    for (position, item) in from.iter().enumerate() {
+        if from.len() - position < count {
+            return;
+        }
+        chosen.push(*item);
+        subsets(&from[position + 1..], count - 1, chosen, visit);
+        chosen.pop();
+    }
+}

@@ -1,0 +1,236 @@
+//! The search (section 4.2 of the paper): run without faults, ask by lineage what would have broken the run, try
+//! exactly that, and ask the same of every run that still went well.
+
+use super::formula::Formula;
+use super::graph::{Execution, Judgement};
+use super::hypotheses::Hypotheses;
+use super::program::Subject;
+use super::symmetry::Symmetries;
+use super::{Fault, FaultSet, Spec};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::time::{Duration, Instant};
+
+/// When to give up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The most runs.
+    pub executions: u64,
+    /// The longest time; `None` for as long as it takes.
+    pub time: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { executions: 10_000_000, time: None }
+    }
+}
+
+/// What a search came to.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The promise can be broken within the bound.
+    Broken(Box<Counterexample>),
+    /// No set of faults within the bound breaks it, as far as lineage tells.
+    Certified,
+    /// The limits were reached first.
+    Open,
+}
+
+/// A run in which the promise is broken.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// The first one that was found.
+    pub found: FaultSet,
+    /// A smallest part of it that still breaks the promise: without any one of these faults it is kept.
+    pub minimal: FaultSet,
+    /// How.
+    pub reason: String,
+}
+
+/// A search, in numbers.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The bound.
+    pub spec: Spec,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// How many runs it took, the one without faults included and those that made the counterexample smaller not.
+    pub executions: u64,
+    /// In how many of them nothing was promised.
+    pub vacuous: u64,
+    /// How many hypotheses were not run because one that is alike had been.
+    pub pruned: u64,
+    /// Which of the card's `sometimes` no run reached.
+    pub unreached: Vec<&'static str>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// How far a search has got.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Runs so far.
+    pub executions: u64,
+    /// Hypotheses that wait.
+    pub waiting: usize,
+}
+
+/// How many hypotheses of one run are drawn from the solver at once; the rest is drawn when these have been tried.
+const BATCH: usize = 512;
+
+/// Searches within a bound.
+///
+/// # Panics
+/// If the bound makes no sense; see [`Spec::check`].
+pub fn search(
+    subject: &dyn Subject,
+    spec: &Spec,
+    limits: Limits,
+    progress: &mut dyn FnMut(Progress),
+) -> Outcome {
+    spec.check().expect("the bound makes sense");
+    let mut search = Search {
+        subject,
+        spec,
+        symmetries: Symmetries::new(subject.symmetries()),
+        waiting: BinaryHeap::new(),
+        sources: Vec::new(),
+        outcomes: BTreeSet::new(),
+        known: BTreeSet::new(),
+        executions: 0,
+        vacuous: 0,
+        pruned: 0,
+        reached: BTreeSet::new(),
+    };
+    let begun = Instant::now();
+    let verdict = search.run(limits, begun, progress);
+    let card = subject.card();
+    let unreached = card.sometimes.iter().filter(|name| !search.reached.contains(**name)).copied().collect();
+    Outcome {
+        spec: *spec,
+        verdict,
+        executions: search.executions,
+        vacuous: search.vacuous,
+        pruned: search.pruned,
+        unreached,
+        elapsed: begun.elapsed(),
+    }
+}
+
+struct Search<'a> {
+    subject: &'a dyn Subject,
+    spec: &'a Spec,
+    symmetries: Symmetries,
+    /// The cheapest first; of equals the oldest.
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Runs whose hypotheses are not all drawn yet, and what one of these costs beside its faults.
+    sources: Vec<(Hypotheses, u32)>,
+    /// Every outcome that a run has had, by its hash.
+    outcomes: BTreeSet<u64>,
+    /// Everything that waits or was run.
+    known: BTreeSet<FaultSet>,
+    executions: u64,
+    vacuous: u64,
+    pruned: u64,
+    reached: BTreeSet<&'static str>,
+}
+
+/// A hypothesis, in the order in which they are tried. Cheap ones come first, and of equals those that strike last: what
+/// happened just before a success is what it leans on most, as one goes backwards from it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Waiting {
+    cost: u32,
+    latest: Reverse<u32>,
+    number: u64,
+    faults: FaultSet,
+}
+
+impl Search<'_> {
+    fn run(&mut self, limits: Limits, begun: Instant, progress: &mut dyn FnMut(Progress)) -> Verdict {
+        let mut next = Some(FaultSet::none());
+        while let Some(faults) = next {
+            let late = limits.time.is_some_and(|time| begun.elapsed() >= time);
+            if late || self.executions >= limits.executions {
+                return Verdict::Open;
+            }
+            let execution = self.execute(&faults);
+            progress(Progress { executions: self.executions, waiting: self.waiting.len() });
+            match &execution.judgement {
+                Judgement::Broken(reason) => {
+                    let minimal = shrink(self.subject, self.spec, &faults);
+                    let reason = reason.clone();
+                    return Verdict::Broken(Box::new(Counterexample { found: faults, minimal, reason }));
+                }
+                Judgement::Kept { .. } => self.learn_from(&execution),
+            }
+            next = self.next();
+        }
+        Verdict::Certified
+    }
+
+    fn execute(&mut self, faults: &FaultSet) -> Execution {
+        self.executions += 1;
+        let execution = self.subject.execute(self.spec, faults, false);
+        self.vacuous += u64::from(matches!(execution.judgement, Judgement::Kept { vacuous: true, .. }));
+        self.reached.extend(execution.reached.iter().copied());
+        execution
+    }
+
+    /// Asks a run that went well what would have broken it.
+    fn learn_from(&mut self, execution: &Execution) {
+        let Judgement::Kept { goals, .. } = &execution.judgement else { return };
+        let formula = Formula::of(execution, goals, self.spec);
+        if !formula.is_never() {
+            let hypotheses = Hypotheses::new(formula, &execution.faults, self.spec);
+            let surcharge = if self.outcomes.insert(execution.outcome) { 0 } else { FAMILIAR };
+            self.sources.push((hypotheses, surcharge));
+            let newest = self.sources.len() - 1;
+            self.draw(newest);
+        }
+    }
+
+    /// Draws hypotheses from a run, and forgets the run when there are no more.
+    fn draw(&mut self, source: usize) {
+        let (hypotheses, surcharge) = &mut self.sources[source];
+        let surcharge = *surcharge;
+        let batch: Vec<FaultSet> = hypotheses.take(BATCH).collect();
+        if batch.len() < BATCH {
+            drop(self.sources.swap_remove(source));
+        }
+        for faults in batch {
+            if self.known.insert(self.symmetries.representative(&faults)) {
+                let number = self.known.len() as u64;
+                let cost = surcharge + faults.len() as u32;
+                let latest = Reverse(faults.iter().map(Fault::round).max().unwrap_or_default());
+                self.waiting.push(Reverse(Waiting { cost, latest, number, faults }));
+            } else {
+                self.pruned += 1;
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<FaultSet> {
+        while self.waiting.is_empty() && !self.sources.is_empty() {
+            self.draw(self.sources.len() - 1);
+        }
+        self.waiting.pop().map(|Reverse(waiting)| waiting.faults)
+    }
+}
+
+/// What it costs that a hypothesis comes from a run that ended like one before it. A run that came out in a new way has
+/// taken another path through the protocol, and that is where the unforeseen is: what it suggests is tried first.
+const FAMILIAR: u32 = 3;
+
+/// The smallest part of a set of faults that still breaks the promise, by leaving out one after the other.
+pub fn shrink(subject: &dyn Subject, spec: &Spec, faults: &FaultSet) -> FaultSet {
+    let mut smallest = faults.clone();
+    loop {
+        let breaks = |fewer: &FaultSet| subject.execute(spec, fewer, false).judgement.is_broken();
+        let smaller = smallest.iter().map(|fault| smallest.without(fault)).find(breaks);
+        match smaller {
+            Some(smaller) => smallest = smaller,
+            None => return smallest,
+        }
+    }
+}

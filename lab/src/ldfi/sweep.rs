@@ -1,0 +1,93 @@
+//! Raises the bound step by step (section 4.3 of the paper) until the promise breaks or time is up.
+//!
+//! First without faults, until a run is long enough to be about anything. Then longer and longer may messages get lost;
+//! and when that is so up to the round before the last, the run itself becomes longer. A promise that is broken only
+//! because the run ended too early is kept in a longer run with the same faults: then the run becomes longer, and that
+//! was no counterexample.
+
+use super::graph::Judgement;
+use super::program::Subject;
+use super::search::{Limits, Outcome, Progress, Verdict, search};
+use super::{FaultSet, Spec};
+use std::time::{Duration, Instant};
+
+/// What a sweep came to.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The search that decided: the one that broke the promise, or the last one that certified it; `None` if not even a
+    /// run without faults is about anything within the rounds that were tried.
+    pub best: Option<Outcome>,
+    /// Runs of all searches together.
+    pub executions: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Whether it ended because the time was up.
+    pub out_of_time: bool,
+}
+
+/// The longest run that is tried: what no run of so many rounds shows is beyond this search.
+const LONGEST: u32 = 200;
+
+/// Searches with one bound after the other. `kinds` says how many faults of each kind there may be, and whether there
+/// are lost messages at all (a last fault above 0); its rounds are where the sweep may begin.
+pub fn sweep(
+    subject: &dyn Subject,
+    kinds: &Spec,
+    time: Duration,
+    progress: &mut dyn FnMut(&Spec, Progress),
+) -> Sweep {
+    let begun = Instant::now();
+    let mut sweep = Sweep { best: None, executions: 0, elapsed: Duration::ZERO, out_of_time: false };
+    let Some(mut spec) = shortest(subject, kinds, &mut sweep.executions) else { return sweep };
+    let omissions = kinds.last_fault > 0;
+    while spec.last_round <= LONGEST {
+        let left = time.saturating_sub(begun.elapsed());
+        let limits = Limits { time: Some(left), ..Limits::default() };
+        let outcome = search(subject, &spec, limits, &mut |so_far| progress(&spec, so_far));
+        sweep.executions += outcome.executions;
+        sweep.elapsed = begun.elapsed();
+        match &outcome.verdict {
+            Verdict::Open => {
+                sweep.out_of_time = true;
+                return sweep;
+            }
+            Verdict::Broken(counterexample) if is_lasting(subject, &spec, &counterexample.minimal) => {
+                sweep.best = Some(outcome);
+                return sweep;
+            }
+            Verdict::Broken(_) => spec.last_round += 1,
+            Verdict::Certified => {
+                sweep.best = Some(outcome);
+                spec = next(spec, omissions);
+            }
+        }
+    }
+    sweep
+}
+
+/// The bound after one that is certified.
+fn next(spec: Spec, omissions: bool) -> Spec {
+    let Spec { last_round, last_fault, .. } = spec;
+    match (omissions, last_fault + 1 < last_round) {
+        (true, true) => Spec { last_fault: (last_fault + 1).max(2), ..spec },
+        (true, false) => Spec { last_round: last_round + 1, last_fault: last_fault + 1, ..spec },
+        (false, _) => Spec { last_round: last_round + 1, ..spec },
+    }
+}
+
+/// The shortest run without faults in which something is promised and everything reached that some run must reach.
+fn shortest(subject: &dyn Subject, kinds: &Spec, executions: &mut u64) -> Option<Spec> {
+    let sometimes = subject.card().sometimes;
+    (1..=LONGEST).map(|last_round| Spec { last_round, last_fault: 0, ..*kinds }).find(|spec| {
+        *executions += 1;
+        let execution = subject.execute(spec, &FaultSet::none(), false);
+        let is_about_something = matches!(execution.judgement, Judgement::Kept { vacuous: false, .. });
+        is_about_something && sometimes.iter().all(|name| execution.reached.contains(name))
+    })
+}
+
+/// Whether faults still break the promise if everybody has three times as long.
+fn is_lasting(subject: &dyn Subject, spec: &Spec, faults: &FaultSet) -> bool {
+    let longer = Spec { last_round: 3 * spec.last_round, ..*spec };
+    subject.execute(&longer, faults, false).judgement.is_broken()
+}

@@ -1,0 +1,89 @@
+//! Classic delivery (Hadzilacos and Toueg, 1994): whoever gets the payload for the first time sends it on, once. It survives
+//! crashes, but not lost messages.
+
+use super::{Broadcast, Delivered, EVERYBODY, Neighbours, PAPER, PROMISE};
+use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, Seen, Spec};
+use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
+use std::convert::Infallible;
+
+/// The program; see the module.
+pub struct ClassicDelivery;
+
+impl Program for ClassicDelivery {
+    type Protocol = Classic;
+
+    fn card(&self) -> Card {
+        Card {
+            name: "classic-deliv",
+            paper: PAPER,
+            promise: PROMISE,
+            expected: Expected::Breaks,
+            spec: Spec::new(5, 3, 0),
+            sometimes: &[EVERYBODY],
+        }
+    }
+
+    fn cast(&self) -> Vec<Actor<Neighbours>> {
+        super::cast()
+    }
+
+    fn script(&self) -> Vec<Line<Broadcast>> {
+        super::script()
+    }
+
+    fn judge(&self, seen: &Seen<'_, Delivered>) -> Judgement {
+        super::judge(seen)
+    }
+
+    fn reached(&self, seen: &Seen<'_, Delivered>) -> Vec<&'static str> {
+        super::reached(seen)
+    }
+
+    fn belief(&self, node: &Classic) -> String {
+        if node.payload.is_known() { "has the payload".to_owned() } else { String::new() }
+    }
+
+    fn symmetries(&self) -> Vec<Vec<NodeId>> {
+        super::symmetries()
+    }
+}
+
+/// The payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Payload;
+
+/// A node.
+pub struct Classic {
+    neighbours: Vec<NodeId>,
+    payload: Learned,
+}
+
+impl Protocol for Classic {
+    type Config = Neighbours;
+    type Message = Payload;
+    type Timer = Infallible;
+    type Request = Broadcast;
+    type Event = Delivered;
+    type Record = Infallible;
+
+    fn start(config: Neighbours, _: Durable<Infallible>, _: &mut Env<Self>) -> Self {
+        Classic { neighbours: config.0, payload: Learned::default() }
+    }
+
+    fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
+        match input {
+            Input::Request { request: Broadcast, .. } | Input::Message { message: Payload, .. } => {
+                let event = env.event();
+                let news = self.payload.learn(env);
+                env.because(|| Support::all([event]));
+                env.emit(Delivered);
+                if news {
+                    for neighbour in &self.neighbours {
+                        env.send(*neighbour, Payload);
+                    }
+                }
+            }
+            Input::Timer(_) | Input::Synced(_) | Input::Fetched { .. } => {}
+        }
+    }
+}
