@@ -3,6 +3,7 @@
 //! * [`sim`] runs any [`quipu_base::Protocol`]: many nodes in one thread, with a network that loses, delays,
 //!   duplicates and reorders, disks that lose what was not synced, clocks that drift, and a nemesis.
 //! * [`check`] judges the histories that clients saw.
+//! * [`report`] shows one execution as a picture in a single HTML file, and as text.
 //! * [`run`] runs a scenario over many seeds and prints how to reproduce what failed.
 //! * [`programs`] are scenarios for single protocols; [`coordination`] is the one for the whole service.
 //!
@@ -14,5 +15,6 @@ pub mod check;
 pub mod coordination;
 pub mod ldfi;
 pub mod programs;
+pub mod report;
 pub mod run;
 pub mod sim;

@@ -66,6 +66,12 @@ pub(crate) fn javascript() -> Result<PathBuf, Outcome> {
     Ok(folder)
 }
 
+/// A browser to look at reports with.
+pub(crate) fn chromium() -> bool {
+    let installed = || ["chromium", "chromium-browser", "google-chrome"].iter().any(|name| succeeds(name, &["--version"]));
+    installed() || (install("chromium") && installed())
+}
+
 /// Installs a Debian package where that is possible without asking anybody.
 fn install(package: &str) -> bool {
     if !is_root() || !succeeds("apt-get", &["--version"]) {

@@ -31,7 +31,7 @@ const SEEDS: &str = "100";
 
 pub(crate) fn everything() -> Vec<Part> {
     let mut parts = verification();
-    parts.extend([unit_tests(), documentation_tests(), release_build(), simulation()]);
+    parts.extend([unit_tests(), documentation_tests(), release_build(), simulation(), report()]);
     parts.push(kazoo(Servers::Ours));
     parts.extend(clients(Servers::Ours));
     parts.push(faults(String::new()));
@@ -97,6 +97,31 @@ fn build_release() -> Outcome {
 
 fn simulation() -> Part {
     part("lab simulation", || run(Command::new(quipu()).args(["lab", "sim", "--seeds", SEEDS]), 5 * MINUTE))
+}
+
+/// The lab's report as its reader meets it. What was seen is kept in target/report, to be looked at.
+fn report() -> Part {
+    part("report in a browser", || {
+        if !environment::chromium() {
+            return Outcome::Skipped("needs Chromium: apt-get install chromium".to_owned());
+        }
+        let python = match environment::python() {
+            Ok(python) => python,
+            Err(outcome) => return outcome,
+        };
+        let folder = target().join("report");
+        let pages = folder.join("pages");
+        let written = run(cargo_command(["run", "--quiet", "--package", "quipu-lab", "--example", "sample_reports", "--"]).arg(&pages), 10 * MINUTE);
+        if written.is_failure() {
+            return written;
+        }
+        let mut pytest = Command::new(python);
+        pytest
+            .args("-m pytest report --quiet -rs --tb=short --timeout 120 -p no:cacheprovider".split(' '))
+            .env("REPORTS", &pages)
+            .env("SCREENSHOTS", folder.join("screenshots"));
+        run(with_harness(&mut pytest), 5 * MINUTE)
+    })
 }
 
 pub(crate) fn kazoo(servers: Servers) -> Part {
@@ -213,8 +238,13 @@ fn quipu() -> std::path::PathBuf {
 }
 
 fn cargo<const N: usize>(arguments: [&str; N], limit: Duration) -> Outcome {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(program).args(arguments).current_dir(root()), limit)
+    run(&mut cargo_command(arguments), limit)
+}
+
+fn cargo_command<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
 }
 
 fn part(name: &str, work: impl FnOnce() -> Outcome + 'static) -> Part {
