@@ -1,9 +1,11 @@
 //! Judges of what clients saw.
 //!
 //! * [`History`] is what a client model records: who asked what and when, and what came of it.
+//! * [`file`] reads histories that anybody recorded, as JSON.
 //! * [`linearizability`] asks whether some order of the operations explains every answer.
 //! * [`sessions`] asks whether each session saw time go forward, as ZooKeeper promises.
 
+pub mod file;
 mod history;
 pub mod linearizability;
 mod models;
