@@ -55,18 +55,21 @@ fn main() -> ExitCode {
         Command::Start(arguments) => start::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Member(arguments) => member::run(&arguments),
-        Command::Lab(command) => lab::run(&command),
+        Command::Lab(command) => return lab::run(&command).unwrap_or_else(fail),
         Command::Config(command) => start::config(&command),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let (begin, end) =
-                if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-            eprintln!("{begin}error:{end} {failure}");
-            ExitCode::FAILURE
-        }
-    }
+    result.map_or_else(fail, |()| ExitCode::SUCCESS)
+}
+
+fn fail(failure: Failure) -> ExitCode {
+    complain(&failure);
+    ExitCode::FAILURE
+}
+
+/// Says what is wrong, in red where people read it.
+pub(crate) fn complain(what: &str) {
+    let (begin, end) = if std::io::stderr().is_terminal() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    eprintln!("{begin}error:{end} {what}");
 }
 
 #[cfg(test)]

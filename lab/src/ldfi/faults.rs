@@ -1,14 +1,17 @@
 //! What can go wrong, as values: a fault, and a set of them.
 
 use quipu_base::NodeId;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One thing that goes wrong.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Fault {
     /// A node does nothing from this round on; or until it starts again in round `until`, from what it had synced.
     Crash {
         /// The node.
+        #[serde(with = "number")]
         node: NodeId,
         /// The first round in which it does nothing.
         round: u32,
@@ -18,8 +21,10 @@ pub enum Fault {
     /// What one node sends another in this round does not arrive.
     Loss {
         /// The sender.
+        #[serde(with = "number")]
         from: NodeId,
         /// The receiver.
+        #[serde(with = "number")]
         to: NodeId,
         /// The sender's round.
         round: u32,
@@ -27,8 +32,10 @@ pub enum Fault {
     /// What one node sends another in this round arrives so many rounds late.
     Delay {
         /// The sender.
+        #[serde(with = "number")]
         from: NodeId,
         /// The receiver.
+        #[serde(with = "number")]
         to: NodeId,
         /// The sender's round.
         round: u32,
@@ -39,12 +46,27 @@ pub enum Fault {
     /// for so many rounds and is behind from then on.
     Skew {
         /// The node.
+        #[serde(with = "number")]
         node: NodeId,
         /// The first round in which the clock is wrong.
         round: u32,
         /// By how many rounds.
         by: i32,
     },
+}
+
+/// A node in JSON is its number.
+mod number {
+    use quipu_base::NodeId;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(node: &NodeId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(node.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NodeId, D::Error> {
+        u64::deserialize(deserializer).map(NodeId)
+    }
 }
 
 impl Fault {

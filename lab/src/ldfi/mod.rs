@@ -16,6 +16,7 @@
 
 pub mod baseline;
 mod faults;
+mod file;
 mod formula;
 pub mod graph;
 mod hypotheses;
@@ -25,10 +26,13 @@ mod search;
 mod spec;
 mod sweep;
 mod symmetry;
+mod tell;
 
+pub use file::FaultFile;
 pub use faults::{Fault, FaultSet};
 pub use graph::{Execution, Goal, Judgement, Story};
 pub use program::{Actor, Card, Expected, Line, Program, ROUND, Seen, Subject};
 pub use search::{Counterexample, Limits, Outcome, Progress, Verdict, search, shrink};
 pub use spec::Spec;
 pub use sweep::{Sweep, sweep};
+pub use tell::{replay, report};

@@ -67,6 +67,21 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
+impl Outcome {
+    /// One run, and no search.
+    pub(super) fn single(spec: &Spec) -> Self {
+        Outcome {
+            spec: *spec,
+            verdict: Verdict::Open,
+            executions: 1,
+            vacuous: 0,
+            pruned: 0,
+            unreached: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+}
+
 /// How far a search has got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Progress {

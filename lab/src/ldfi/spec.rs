@@ -1,11 +1,13 @@
 //! The bound of a search: how long a run lasts, and how much may go wrong in it.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A failure specification: the paper's end of time, end of finite failures and crashes (section 3.2), and what we add.
 ///
 /// Time is counted in rounds, from 1. A message that is sent in one round arrives in the next.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spec {
     /// The last round of a run (the paper's EOT).
     pub last_round: u32,

@@ -1,13 +1,37 @@
 //! The lab's command line.
 
+mod ldfi;
 mod sim;
 
 use crate::Failure;
 use clap::Subcommand;
+use std::process::ExitCode;
 
 /// What the lab does.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// List the programs: each with its paper, its promise and its known verdict
+    List(ldfi::ListArguments),
+    /// Search for the faults that break a program's promise, by lineage
+    ///
+    /// Starts from a run without faults, asks what its success leaned on, and breaks exactly that; every run that still
+    /// goes well is asked the same. Ends with the smallest set of faults that breaks the promise, or with a
+    /// certificate that none within the bound does. Without --last-round or --last-fault the bound is raised
+    /// step by step until something breaks or --seconds are up.
+    ///
+    /// Exit status: 0 certified, 1 broken, 2 the command line makes no sense, 3 not decided in time.
+    ///
+    /// Examples:
+    ///   quipu lab ldfi 3pc
+    ///   quipu lab ldfi 3pc --last-round 9 --last-fault 7 --crashes 1
+    ///   quipu lab ldfi ack-deliv --recoveries 1 --delays 1 --seconds 60
+    #[command(verbatim_doc_comment)]
+    Ldfi(ldfi::Arguments),
+    /// Run a counterexample again: the same run, the same trace, always
+    ///
+    /// Exit status: 0 the promise is kept, 1 it is broken, 2 the file makes no sense.
+    #[command(verbatim_doc_comment)]
+    Replay(ldfi::ReplayArguments),
     /// Run the whole coordination service under simulated faults, many times
     ///
     /// Each run is a cluster of three to five nodes with its clients, in one thread and in virtual time. What goes
@@ -23,8 +47,45 @@ pub(crate) enum Command {
     Sim(sim::Arguments),
 }
 
-pub(crate) fn run(command: &Command) -> Result<(), Failure> {
-    match command {
-        Command::Sim(arguments) => sim::run(arguments),
+/// How a verb ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    /// It did what it was asked, and what it looked at is good.
+    Well,
+    /// What it looked at is not good.
+    Badly,
+    /// What it was asked makes no sense; it has said why.
+    Misused,
+    /// Time was up first.
+    Undecided,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Well => ExitCode::SUCCESS,
+            Ended::Badly => ExitCode::FAILURE,
+            Ended::Misused => ExitCode::from(2),
+            Ended::Undecided => ExitCode::from(3),
+        }
     }
+}
+
+/// Says in one line why something makes no sense.
+pub(crate) fn misuse(why: &str) -> Ended {
+    crate::complain(why);
+    Ended::Misused
+}
+
+pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
+    let ended = match command {
+        Command::List(arguments) => ldfi::list(arguments),
+        Command::Ldfi(arguments) => ldfi::run(arguments)?,
+        Command::Replay(arguments) => ldfi::replay(arguments)?,
+        Command::Sim(arguments) => {
+            sim::run(arguments)?;
+            Ended::Well
+        }
+    };
+    Ok(ended.into())
 }
