@@ -48,6 +48,14 @@ pub fn draw(nodes: &[NodeId], spec: &Spec, random: &mut Rng) -> FaultSet {
             faults.push(Fault::Delay { from, to, round, by });
         }
     }
+    for _ in 0..random.u32(0..=spec.cuts) {
+        let (one, other) = (nodes[random.usize(..nodes.len())], nodes[random.usize(..nodes.len())]);
+        let round = random.u32(1..=spec.last_fault.max(1));
+        if one != other {
+            let (from, to, until) = (one.min(other), one.max(other), round + spec.cut);
+            faults.push(Fault::Cut { from, to, round, until });
+        }
+    }
     for _ in 0..random.u32(0..=spec.skews) {
         let (node, round) = (nodes[random.usize(..nodes.len())], random.u32(1..=spec.last_fault.max(1)));
         let by = random.u32(1..=spec.reach) as i32;

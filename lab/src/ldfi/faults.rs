@@ -53,6 +53,19 @@ pub enum Fault {
         /// By how many rounds.
         by: i32,
     },
+    /// What two nodes send each other from this round on, until round `until`, does not arrive.
+    Cut {
+        /// One of them, the one with the lower number.
+        #[serde(with = "number")]
+        from: NodeId,
+        /// The other.
+        #[serde(with = "number")]
+        to: NodeId,
+        /// The first round in which what is sent does not arrive.
+        round: u32,
+        /// The first in which it does again.
+        until: u32,
+    },
 }
 
 /// A node in JSON is its number.
@@ -76,7 +89,8 @@ impl Fault {
             Fault::Crash { round, .. }
             | Fault::Loss { round, .. }
             | Fault::Delay { round, .. }
-            | Fault::Skew { round, .. } => round,
+            | Fault::Skew { round, .. }
+            | Fault::Cut { round, .. } => round,
         }
     }
 
@@ -98,6 +112,14 @@ impl Fault {
             }
             Fault::Skew { node, round, by } => {
                 format!("the clock of {} stands still for {} from round {round}", name(node), -by)
+            }
+            Fault::Cut { from, to, round, until } => {
+                format!(
+                    "{} and {} are cut off from each other in rounds {round} to {}",
+                    name(from),
+                    name(to),
+                    until - 1
+                )
             }
         }
     }
@@ -149,6 +171,18 @@ impl FaultSet {
         self.iter().copied().chain([fault]).collect()
     }
 
+    /// Whether what is sent over a link in this round is lost.
+    pub fn loses(&self, from: NodeId, to: NodeId, round: u32) -> bool {
+        let ends = if from < to { (from, to) } else { (to, from) };
+        let cut = |fault: &Fault| match *fault {
+            Fault::Cut { from, to, round: begin, until } => {
+                (from, to) == ends && (begin..until).contains(&round)
+            }
+            _ => false,
+        };
+        self.contains(&Fault::Loss { from, to, round }) || self.iter().any(cut)
+    }
+
     /// How a node crashes, if it does.
     pub fn crash(&self, node: NodeId) -> Option<(u32, Option<u32>)> {
         self.iter().find_map(|fault| match fault {
@@ -166,13 +200,20 @@ impl FaultSet {
         for fault in self.iter() {
             let (places, round) = match *fault {
                 Fault::Crash { node, round, .. } | Fault::Skew { node, round, .. } => ([node; 2], round),
-                Fault::Loss { from, to, round } | Fault::Delay { from, to, round, .. } => ([from, to], round),
+                Fault::Loss { from, to, round }
+                | Fault::Delay { from, to, round, .. }
+                | Fault::Cut { from, to, round, .. } => ([from, to], round),
             };
             if let Some(stranger) = places.iter().find(|place| !nodes.contains(place)) {
                 return Err(format!("{fault}: there is no {stranger}"));
             }
             if !(1..=spec.last_round).contains(&round) {
                 return Err(format!("{fault}: the run has rounds 1 to {}", spec.last_round));
+            }
+            if let Fault::Cut { until, .. } = *fault
+                && until <= round
+            {
+                return Err(format!("{fault}: it ends before it begins"));
             }
             if let Fault::Crash { node, until, .. } = *fault {
                 if down.contains(&node) {

@@ -52,6 +52,32 @@ impl Formula {
         self.root == NEVER
     }
 
+    /// The faults of which each makes the root true alone, ascending.
+    pub(super) fn singles(&self) -> Vec<usize> {
+        let words = self.faults.len().div_ceil(64);
+        let mut enough: Vec<Vec<u64>> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let mut set = vec![0; words];
+            match node {
+                Node::Fault(fault) => set[fault / 64] |= 1 << (fault % 64),
+                Node::Any(children) => {
+                    for child in children {
+                        set.iter_mut().zip(&enough[*child]).for_each(|(word, more)| *word |= more);
+                    }
+                }
+                Node::All(children) => {
+                    set.fill(u64::MAX);
+                    for child in children {
+                        set.iter_mut().zip(&enough[*child]).for_each(|(word, less)| *word &= less);
+                    }
+                }
+            }
+            enough.push(set);
+        }
+        let set = &enough[self.root];
+        (0..self.faults.len()).filter(|fault| set[fault / 64] >> (fault % 64) & 1 == 1).collect()
+    }
+
     /// Which nodes are true if exactly these faults are chosen.
     pub(super) fn evaluate(&self, chosen: &[bool]) -> Vec<bool> {
         let mut truth: Vec<bool> = Vec::with_capacity(self.nodes.len());
@@ -160,6 +186,11 @@ impl<'a> Builder<'a> {
         let mut ways = vec![self.crash(from, round), self.effect(sent.step, sent.support.as_ref())];
         if self.spec.may_fail(round) {
             ways.push(self.fault(Fault::Loss { from, to, round }));
+            if self.spec.cuts > 0 {
+                let (from, to) = if from < to { (from, to) } else { (to, from) };
+                let until = round + self.spec.cut;
+                ways.push(self.fault(Fault::Cut { from, to, round, until }));
+            }
             let on_time = sent.arrives == round + 1;
             if self.spec.delays > 0 && on_time {
                 for by in 1..=self.spec.reach {

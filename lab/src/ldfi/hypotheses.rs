@@ -8,22 +8,80 @@ use super::formula::{Formula, Index, Node};
 use super::{Fault, FaultSet, Spec};
 use batsat::{BasicSolver, Lit, SolverInterface, lbool};
 use quipu_base::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Yields minimal sets of faults, each with those that the run already had.
+/// Yields minimal sets of faults, each with those that the run already had: first those of a single further fault, which
+/// need no solver, then the others.
 pub(super) struct Hypotheses {
     formula: Formula,
     given: FaultSet,
+    spec: Spec,
+    /// Numbers of faults of which each breaks a goal alone and fits the bound; the last one comes first.
+    singles: Vec<usize>,
+    solver: Option<Solver>,
+}
+
+impl Hypotheses {
+    pub(super) fn new(formula: Formula, given: &FaultSet, spec: &Spec) -> Self {
+        let mut singles = formula.singles();
+        singles.reverse();
+        Hypotheses { formula, given: given.clone(), spec: *spec, singles, solver: None }
+    }
+}
+
+impl Iterator for Hypotheses {
+    type Item = FaultSet;
+
+    fn next(&mut self) -> Option<FaultSet> {
+        while let Some(single) = self.singles.pop() {
+            let with = self.given.with(self.formula.faults[single]);
+            if fits(&with, &self.spec) {
+                return Some(with);
+            }
+        }
+        let total = self.spec.total as usize;
+        if self.formula.is_never() || (total > 0 && self.given.len() + 2 > total) {
+            return None;
+        }
+        let (formula, given) = (&self.formula, &self.given);
+        let solver = self.solver.get_or_insert_with(|| Solver::new(formula, given, &self.spec));
+        let chosen = solver.next(formula)?;
+        Some(given.iter().copied().chain(chosen.into_iter().map(|fault| formula.faults[fault])).collect())
+    }
+}
+
+/// Whether a set of faults is within the bound's counts.
+fn fits(faults: &FaultSet, spec: &Spec) -> bool {
+    let count = |is: fn(&Fault) -> bool| faults.iter().filter(|fault| is(fault)).count();
+    let alike: BTreeSet<Alike> = faults.iter().map(Alike::of).collect();
+    KINDS.iter().all(|(most, is)| count(*is) <= most(spec) as usize)
+        && (spec.total == 0 || faults.len() <= spec.total as usize)
+        && alike.len() == faults.len()
+}
+
+/// A kind of fault, and how many of it a bound allows.
+type Kind = (fn(&Spec) -> u32, fn(&Fault) -> bool);
+
+const KINDS: [Kind; 5] = [
+    (|spec| spec.crashes, |fault| matches!(fault, Fault::Crash { until: None, .. })),
+    (|spec| spec.recoveries, |fault| matches!(fault, Fault::Crash { until: Some(_), .. })),
+    (|spec| spec.delays, |fault| matches!(fault, Fault::Delay { .. })),
+    (|spec| spec.skews, |fault| matches!(fault, Fault::Skew { .. })),
+    (|spec| spec.cuts, |fault| matches!(fault, Fault::Cut { .. })),
+];
+
+/// The sets of two and more.
+struct Solver {
     solver: BasicSolver,
     /// By fault number.
     choices: Vec<Lit>,
     exhausted: bool,
 }
 
-impl Hypotheses {
-    pub(super) fn new(formula: Formula, given: &FaultSet, spec: &Spec) -> Self {
+impl Solver {
+    fn new(formula: &Formula, given: &FaultSet, spec: &Spec) -> Self {
         let mut solver = BasicSolver::default();
-        let literals: Vec<Lit> = reachable(&formula)
+        let literals: Vec<Lit> = reachable(formula)
             .into_iter()
             .map(|reached| if reached { Lit::new(solver.new_var_default(), true) } else { Lit::UNDEF })
             .collect();
@@ -44,25 +102,25 @@ impl Hypotheses {
             }
         }
         add(&mut solver, [literals[formula.root]]);
-        let mut hypotheses =
-            Hypotheses { exhausted: formula.is_never(), formula, given: given.clone(), solver, choices };
-        hypotheses.bound(spec);
-        hypotheses
+        for single in formula.singles() {
+            add(&mut solver, [!choices[single]]);
+        }
+        let mut solver = Solver { solver, choices, exhausted: false };
+        solver.bound(formula, given, spec);
+        solver
     }
 
     /// No more faults of each kind than the bound allows, those that are given included.
-    fn bound(&mut self, spec: &Spec) {
-        let is_crash = |fault: &Fault| matches!(fault, Fault::Crash { until: None, .. });
-        let is_recovery = |fault: &Fault| matches!(fault, Fault::Crash { until: Some(_), .. });
-        let is_delay = |fault: &Fault| matches!(fault, Fault::Delay { .. });
-        let is_skew = |fault: &Fault| matches!(fault, Fault::Skew { .. });
-        self.at_most(spec.crashes, is_crash);
-        self.at_most(spec.recoveries, is_recovery);
-        self.at_most(spec.delays, is_delay);
-        self.at_most(spec.skews, is_skew);
+    fn bound(&mut self, formula: &Formula, given: &FaultSet, spec: &Spec) {
+        for (most, is) in KINDS {
+            self.at_most(most(spec), formula, given, is);
+        }
+        if spec.total > 0 {
+            self.at_most(spec.total, formula, given, |_| true);
+        }
         // A node crashes once at most, its clock goes wrong once, and a message is late once or lost.
         let mut alike: BTreeMap<Alike, Vec<Lit>> = BTreeMap::new();
-        for (fault, choice) in self.formula.faults.iter().zip(&self.choices) {
+        for (fault, choice) in formula.faults.iter().zip(&self.choices) {
             if *choice != Lit::UNDEF {
                 alike.entry(Alike::of(fault)).or_default().push(*choice);
             }
@@ -72,72 +130,68 @@ impl Hypotheses {
         }
     }
 
-    fn at_most(&mut self, count: u32, is: impl Fn(&Fault) -> bool) {
-        let given = self.given.iter().filter(|fault| is(fault)).count();
-        let left = (count as usize).saturating_sub(given);
+    fn at_most(&mut self, count: u32, formula: &Formula, given: &FaultSet, is: fn(&Fault) -> bool) {
+        let used = given.iter().filter(|fault| is(fault)).count();
+        let left = (count as usize).saturating_sub(used);
         let chosen =
             |(fault, choice): (&Fault, &Lit)| (is(fault) && *choice != Lit::UNDEF).then_some(*choice);
-        let choices: Vec<Lit> = self.formula.faults.iter().zip(&self.choices).filter_map(chosen).collect();
+        let choices: Vec<Lit> = formula.faults.iter().zip(&self.choices).filter_map(chosen).collect();
         at_most(&mut self.solver, left, &choices);
     }
 
-    /// The faults of a model that are needed to make the root true.
-    fn minimal(&self, model: &[bool]) -> Vec<usize> {
-        let mut chosen = self.needed(model);
-        let mut candidates: Vec<usize> = (0..chosen.len()).filter(|fault| chosen[*fault]).collect();
-        // Dear faults are tried first, so that cheap ones stay.
-        candidates.sort_by_key(|fault| std::cmp::Reverse(self.formula.faults[*fault]));
-        candidates.retain(|fault| {
-            chosen[*fault] = false;
-            let still = self.formula.evaluate(&chosen)[self.formula.root];
-            chosen[*fault] = !still;
-            !still
-        });
-        candidates
-    }
-
-    /// A sufficient part of a model, from the root down: of what is true one child where one is enough.
-    fn needed(&self, model: &[bool]) -> Vec<bool> {
-        let truth = self.formula.evaluate(model);
-        assert!(truth[self.formula.root], "a model makes the root true");
-        let mut wanted = vec![false; self.formula.nodes.len()];
-        let mut chosen = vec![false; model.len()];
-        wanted[self.formula.root] = true;
-        for index in (0..self.formula.nodes.len()).rev().filter(|index| truth[*index]) {
-            if !wanted[index] {
-                continue;
-            }
-            match &self.formula.nodes[index] {
-                Node::Fault(fault) => chosen[*fault] = true,
-                Node::All(children) => children.iter().for_each(|child| wanted[*child] = true),
-                Node::Any(children) => {
-                    let already = children.iter().any(|child| wanted[*child] && truth[*child]);
-                    if !already && let Some(child) = children.iter().find(|child| truth[**child]) {
-                        wanted[*child] = true;
-                    }
-                }
-            }
-        }
-        chosen
-    }
-}
-
-impl Iterator for Hypotheses {
-    type Item = FaultSet;
-
-    fn next(&mut self) -> Option<FaultSet> {
+    /// The next minimal set, as numbers of faults.
+    fn next(&mut self, formula: &Formula) -> Option<Vec<usize>> {
         if self.exhausted || self.solver.solve_limited(&[]) != lbool::TRUE {
             self.exhausted = true;
             return None;
         }
         let truth = |choice: &Lit| *choice != Lit::UNDEF && self.solver.value_lit(*choice) == lbool::TRUE;
         let model: Vec<bool> = self.choices.iter().map(truth).collect();
-        let minimal = self.minimal(&model);
+        let minimal = minimal(formula, &model);
         assert!(!minimal.is_empty(), "a run that was good needs another fault to break");
         add(&mut self.solver, minimal.iter().map(|fault| !self.choices[*fault]));
-        let new = minimal.iter().map(|fault| self.formula.faults[*fault]);
-        Some(self.given.iter().copied().chain(new).collect())
+        Some(minimal)
     }
+}
+
+/// The faults of a model that are needed to make the root true.
+fn minimal(formula: &Formula, model: &[bool]) -> Vec<usize> {
+    let mut chosen = needed(formula, model);
+    let mut candidates: Vec<usize> = (0..chosen.len()).filter(|fault| chosen[*fault]).collect();
+    // Dear faults are tried first, so that cheap ones stay.
+    candidates.sort_by_key(|fault| std::cmp::Reverse(formula.faults[*fault]));
+    candidates.retain(|fault| {
+        chosen[*fault] = false;
+        let still = formula.evaluate(&chosen)[formula.root];
+        chosen[*fault] = !still;
+        !still
+    });
+    candidates
+}
+
+/// A sufficient part of a model, from the root down: of what is true one child where one is enough.
+fn needed(formula: &Formula, model: &[bool]) -> Vec<bool> {
+    let truth = formula.evaluate(model);
+    assert!(truth[formula.root], "a model makes the root true");
+    let mut wanted = vec![false; formula.nodes.len()];
+    let mut chosen = vec![false; model.len()];
+    wanted[formula.root] = true;
+    for index in (0..formula.nodes.len()).rev().filter(|index| truth[*index]) {
+        if !wanted[index] {
+            continue;
+        }
+        match &formula.nodes[index] {
+            Node::Fault(fault) => chosen[*fault] = true,
+            Node::All(children) => children.iter().for_each(|child| wanted[*child] = true),
+            Node::Any(children) => {
+                let already = children.iter().any(|child| wanted[*child] && truth[*child]);
+                if !already && let Some(child) = children.iter().find(|child| truth[**child]) {
+                    wanted[*child] = true;
+                }
+            }
+        }
+    }
+    chosen
 }
 
 /// Faults of which at most one may be chosen.
@@ -146,6 +200,7 @@ enum Alike {
     Crash(NodeId),
     Link(NodeId, NodeId, u32),
     Clock(NodeId),
+    Cut(NodeId, NodeId, u32),
 }
 
 impl Alike {
@@ -156,6 +211,7 @@ impl Alike {
                 Alike::Link(from, to, round)
             }
             Fault::Skew { node, .. } => Alike::Clock(node),
+            Fault::Cut { from, to, round, .. } => Alike::Cut(from, to, round),
         }
     }
 }

@@ -15,6 +15,7 @@
 #![allow(clippy::module_inception, reason = "the search is what this folder is about")]
 
 pub mod baseline;
+pub mod compare;
 mod faults;
 mod file;
 mod formula;
@@ -28,8 +29,8 @@ mod sweep;
 mod symmetry;
 mod tell;
 
-pub use file::FaultFile;
 pub use faults::{Fault, FaultSet};
+pub use file::FaultFile;
 pub use graph::{Execution, Goal, Judgement, Story};
 pub use program::{Actor, Card, Expected, Line, Program, ROUND, Seen, Subject};
 pub use search::{Counterexample, Limits, Outcome, Progress, Verdict, search, shrink};

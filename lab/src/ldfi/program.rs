@@ -72,6 +72,14 @@ pub trait Program: Sync {
     /// What came of the promise.
     fn judge(&self, seen: &Seen<'_, <Self::Protocol as Protocol>::Event>) -> Judgement;
 
+    /// What must hold between the nodes that run in the end.
+    ///
+    /// # Errors
+    /// How it does not: the promise is broken then.
+    fn compare(&self, _nodes: &[(NodeId, &Self::Protocol)]) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Which of the card's `sometimes` a run has reached.
     fn reached(&self, _seen: &Seen<'_, <Self::Protocol as Protocol>::Event>) -> Vec<&'static str> {
         Vec::new()

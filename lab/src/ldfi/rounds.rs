@@ -7,7 +7,8 @@
 
 use super::graph::{Cause, Emission, Execution, Fate, Graph, Outage, Sent, Step, StepIndex, Story};
 use super::program::{Program, Seen};
-use super::{Fault, FaultSet, Spec};
+use super::{Fault, FaultSet, Judgement, Spec};
+use crate::run::panics;
 use crate::sim::{Damage, SimulatedDisk};
 use quipu_base::{
     Effect, Env, EventId, Input, NodeId, Protocol, RequestId, Rng, StreamId, Support, SyncPoint, Time,
@@ -33,10 +34,9 @@ pub(super) fn execute<P: Program + ?Sized>(
     story: bool,
 ) -> Execution {
     let mut run = Run::new(program, spec, faults, story);
-    for round in 1..=spec.last_round {
-        run.round(round);
-    }
-    run.finish()
+    // A node that doubts its own state stops: an assertion that fails is a promise that is broken.
+    let whole = panics(|| (1..=spec.last_round).for_each(|round| run.round(round)));
+    run.finish(whole.err())
 }
 
 struct Run<'a, P: Program + ?Sized> {
@@ -365,7 +365,7 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
             .find(|by| self.faults.contains(&Fault::Delay { from, to, round, by: *by }))
             .unwrap_or(0);
         let arrives = round + 1 + delay;
-        let lost = self.faults.contains(&Fault::Loss { from, to, round });
+        let lost = self.faults.loses(from, to, round);
         let fate = if lost { Fate::Lost } else { Fate::Flying };
         let number = self.graph.sends.len();
         self.graph.sends.push(Sent { from, to, round, arrives, step, support, fate });
@@ -388,9 +388,15 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
         (Time(nanoseconds), WallTime((nanoseconds / 1_000_000) as i64))
     }
 
-    fn finish(self) -> Execution {
+    fn finish(self, panic: Option<String>) -> Execution {
         let seen = Seen { events: &self.events, graph: &self.graph };
-        let judgement = self.program.judge(&seen);
+        let running: Vec<(NodeId, &P::Protocol)> =
+            self.nodes.iter().filter_map(|node| Some((node.id, &node.process.as_ref()?.protocol))).collect();
+        let judge = || {
+            let alike = self.program.compare(&running);
+            alike.map_or_else(Judgement::Broken, |()| self.program.judge(&seen))
+        };
+        let judgement = panic.map_or_else(judge, Judgement::Broken);
         let reached = self.program.reached(&seen);
         let outcome = outcome(&seen);
         let (graph, story) = (self.graph, self.story);

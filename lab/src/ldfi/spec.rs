@@ -23,6 +23,13 @@ pub struct Spec {
     pub skews: u32,
     /// How many rounds an outage, a delay or a skew may last.
     pub reach: u32,
+    /// How many links may be cut, each both ways. Lost messages cover every partition; this makes one that lasts a
+    /// single fault, so that a few faults are enough to depose a leader.
+    pub cuts: u32,
+    /// How many rounds a cut lasts.
+    pub cut: u32,
+    /// How many faults there may be altogether; 0 for any number.
+    pub total: u32,
 }
 
 /// The most rounds a run may have: more than any protocol here needs, and few enough to draw.
@@ -31,7 +38,19 @@ const MAX_ROUNDS: u32 = 10_000;
 impl Spec {
     /// A specification of the paper's kind: lost messages and crashes.
     pub const fn new(last_round: u32, last_fault: u32, crashes: u32) -> Self {
-        Spec { last_round, last_fault, crashes, recoveries: 0, delays: 0, skews: 0, reach: 2 }
+        let (recoveries, delays) = (0, 0);
+        Spec {
+            last_round,
+            last_fault,
+            crashes,
+            recoveries,
+            delays,
+            skews: 0,
+            reach: 2,
+            cuts: 0,
+            cut: 10,
+            total: 0,
+        }
     }
 
     /// Refuses a specification that makes no sense.
@@ -50,6 +69,9 @@ impl Spec {
         }
         if self.recoveries + self.delays + self.skews > 0 && !(1..=last_round).contains(&reach) {
             return Err(format!("an outage, delay or skew lasts from 1 to {last_round} rounds, not {reach}"));
+        }
+        if self.cuts > 0 && !(1..=last_round).contains(&self.cut) {
+            return Err(format!("a cut lasts from 1 to {last_round} rounds, not {}", self.cut));
         }
         Ok(())
     }
@@ -85,6 +107,12 @@ impl fmt::Display for Spec {
         }
         if self.skews > 0 {
             write!(f, "; {} wrong by up to {reach} rounds", counted(self.skews, "clock", "clocks"))?;
+        }
+        if self.cuts > 0 {
+            write!(f, "; {} cut for {} rounds", counted(self.cuts, "link", "links"), self.cut)?;
+        }
+        if self.total > 0 {
+            write!(f, "; {} altogether", counted(self.total, "fault", "faults"))?;
         }
         Ok(())
     }

@@ -18,7 +18,9 @@ pub fn report(subject: &dyn Subject, outcome: &Outcome) -> data::Report {
             runs.push(run("counterexample", &subject.execute(spec, &faults, true), spec));
             (data::VerdictKind::Violated, counterexample.reason.clone())
         }
-        Verdict::Certified => (data::VerdictKind::Certified, "no fault set within the bound breaks it".to_owned()),
+        Verdict::Certified => {
+            (data::VerdictKind::Certified, "no fault set within the bound breaks it".to_owned())
+        }
         Verdict::Open => (data::VerdictKind::Open, "not decided: the limit was reached first".to_owned()),
     };
     data::Report { verdict: data::Verdict { kind, text }, ..describe(subject, spec, &faults, outcome, runs) }
@@ -55,7 +57,10 @@ fn describe(
             seconds: outcome.elapsed.as_secs_f64(),
             rows: vec![
                 ("runs in which nothing was promised".to_owned(), outcome.vacuous.to_string()),
-                ("hypotheses left out because one like them was tried".to_owned(), outcome.pruned.to_string()),
+                (
+                    "hypotheses left out because one like them was tried".to_owned(),
+                    outcome.pruned.to_string(),
+                ),
             ],
         },
         faults: faults.iter().map(fault).collect(),
@@ -74,13 +79,16 @@ fn fault(fault: &Fault) -> data::Fault {
         Fault::Loss { from, to, round } => data::Fault::Loss { from: from.0, to: to.0, round },
         Fault::Delay { from, to, round, by } => data::Fault::Delay { from: from.0, to: to.0, round, by },
         Fault::Skew { node, round, by } => data::Fault::Skew { node: node.0, round, by },
+        Fault::Cut { from, to, round, .. } => data::Fault::Loss { from: from.0, to: to.0, round },
     }
 }
 
 fn in_words(judgement: &Judgement) -> String {
     match judgement {
         Judgement::Broken(reason) => reason.clone(),
-        Judgement::Kept { vacuous: true, .. } => "kept: nothing was promised, the way this run went".to_owned(),
+        Judgement::Kept { vacuous: true, .. } => {
+            "kept: nothing was promised, the way this run went".to_owned()
+        }
         Judgement::Kept { .. } => "kept".to_owned(),
     }
 }

@@ -12,7 +12,7 @@ thread_local! {
 
 /// Runs something; the message of the panic if it panics, with its place in the code (and the backtrace, if
 /// `RUST_BACKTRACE` asks for it).
-pub(super) fn panics<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn panics<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         let otherwise = take_hook();

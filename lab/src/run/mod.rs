@@ -7,6 +7,7 @@ mod capture;
 mod progress;
 
 use crate::sim::{Statistics, TraceLevel};
+pub(crate) use capture::panics;
 use progress::Progress;
 use std::fmt;
 use std::ops::Range;

@@ -38,6 +38,15 @@ pub(crate) struct Arguments {
     /// How many rounds an outage, a delay or a skew may last
     #[arg(long, value_name = "ROUNDS", default_value_t = 2)]
     reach: u32,
+    /// How many links may be cut for --cut rounds
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    cuts: u32,
+    /// How many rounds a cut lasts
+    #[arg(long, value_name = "ROUNDS", default_value_t = 10)]
+    cut: u32,
+    /// How many faults there may be altogether; 0 for any number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    total: u32,
     /// When to give up, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -129,6 +138,9 @@ fn bound(arguments: &Arguments, card: &Spec) -> Spec {
         delays: arguments.delays,
         skews: arguments.skews,
         reach: arguments.reach,
+        cuts: arguments.cuts,
+        cut: arguments.cut,
+        total: arguments.total,
     }
 }
 

@@ -1,0 +1,312 @@
+//! The whole service as a program for lineage-driven fault injection: three nodes, and beside each a client of its own.
+//!
+//! A client is a small state machine that shares its node's fate, as a program on the same machine would. It opens a
+//! session, does what its script says, one operation after the other, and begins again with a new session when its
+//! connection is closed. The promise: what the clients saw is linearizable (every read is, by the cluster's setting),
+//! and trees that have applied the same commands are the same.
+
+use super::model::{VersionedInput, VersionedOutput};
+use super::script::{Asked, Script, Told};
+use crate::check::{Budget, History, Verdict, check};
+use crate::ldfi::{Actor, Card, Expected, Judgement, Program, Seen, Spec};
+use quipu_base::{Durable, Embed, Env, Input, Nested, NodeId, Protocol, StreamId};
+use quipu_machines::tree;
+use quipu_protocols::raft::{Lease, Planted};
+use quipu_services::coordination::{Config, Coordination, Event as Said, Member, Request};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+type Record = <Coordination as Protocol>::Record;
+
+/// The service under LDFI, sound or with a bug.
+pub struct CoordinationProgram {
+    name: &'static str,
+    promise: &'static str,
+    planted: Planted,
+    planted_in_tree: u32,
+    spec: Spec,
+}
+
+/// A round, on the nodes' clocks.
+const ROUND: Duration = Duration::from_millis(10);
+/// What some run must reach.
+const SOMETIMES: [&str; 2] = ["every client has read and written", "the leader has changed"];
+
+impl CoordinationProgram {
+    /// The service as it serves.
+    pub fn sound() -> Self {
+        CoordinationProgram {
+            name: "coordination",
+            promise: "what clients see is linearizable, and replicas that applied the same are the same",
+            planted: Planted::default(),
+            planted_in_tree: 0,
+            spec: SPEC,
+        }
+    }
+
+    /// The service with bugs of the consensus, or of the tree, switched on.
+    pub fn planted(
+        name: &'static str,
+        promise: &'static str,
+        planted: Planted,
+        planted_in_tree: u32,
+    ) -> Self {
+        CoordinationProgram { name, promise, planted, planted_in_tree, spec: SPEC }
+    }
+}
+
+/// What every bug here needs at most: the bound of `lab list`.
+const SPEC: Spec = Spec {
+    last_round: 60,
+    last_fault: 40,
+    crashes: 1,
+    recoveries: 1,
+    delays: 0,
+    skews: 0,
+    reach: 2,
+    cuts: 2,
+    cut: 20,
+    total: 2,
+};
+
+impl Program for CoordinationProgram {
+    type Protocol = Served;
+
+    fn card(&self) -> Card {
+        let sound = self.planted == Planted::default() && self.planted_in_tree == 0;
+        Card {
+            name: self.name,
+            paper: "Ongaro: Consensus (2014); Hunt et al.: ZooKeeper (2010); ARCHITECTURE.md",
+            promise: self.promise,
+            expected: if sound { Expected::Holds } else { Expected::Breaks },
+            spec: self.spec,
+            sometimes: &SOMETIMES,
+        }
+    }
+
+    fn cast(&self) -> Vec<Actor<Config>> {
+        [(1, "n1"), (2, "n2"), (3, "n3")]
+            .into_iter()
+            .map(|(id, name)| Actor { id: NodeId(id), name, config: self.config(id) })
+            .collect()
+    }
+
+    fn judge(&self, seen: &Seen<'_, Told>) -> Judgement {
+        match check(&super::model::RegisterModel, &history(seen), Budget::default()) {
+            Verdict::Linearizable => {}
+            Verdict::Violation(violation) => return Judgement::Broken(violation.to_string()),
+            Verdict::Undecided => return Judgement::Broken("the check ran out of steps".to_owned()),
+        }
+        let goals: Vec<_> = seen
+            .all()
+            .filter(|(_, told)| matches!(told, Told::Answered { .. }))
+            .filter_map(|(emission, told)| seen.goal(emission.node, |other| other == told))
+            .map(|goal| crate::ldfi::Goal { excused: false, ..goal })
+            .collect();
+        Judgement::Kept { vacuous: goals.is_empty(), goals }
+    }
+
+    fn compare(&self, nodes: &[(NodeId, &Served)]) -> Result<(), String> {
+        let mut digests: BTreeMap<i64, (NodeId, u64)> = BTreeMap::new();
+        for (id, node) in nodes {
+            let tree = node.service.tree();
+            let (first, digest) = *digests.entry(tree.last_zxid()).or_insert((*id, tree.digest()));
+            if digest != tree.digest() {
+                return Err(format!("{first} and {id} have applied the same commands and differ"));
+            }
+        }
+        Ok(())
+    }
+
+    fn reached(&self, seen: &Seen<'_, Told>) -> Vec<&'static str> {
+        let mut reached = Vec::new();
+        let done = |id: u64| seen.told(NodeId(id), |told| *told == Told::Finished);
+        if (1..=3).all(done) {
+            reached.push(SOMETIMES[0]);
+        }
+        let mut leaders: Vec<NodeId> =
+            seen.all().filter(|(_, told)| **told == Told::Leads).map(|(emission, _)| emission.node).collect();
+        leaders.dedup();
+        if leaders.len() > 1 {
+            reached.push(SOMETIMES[1]);
+        }
+        reached
+    }
+
+    fn belief(&self, node: &Served) -> String {
+        let report = node.service.report();
+        format!("{:?}, term {}, applied {}", report.role, report.term, report.applied_index)
+    }
+
+    fn round(&self) -> Duration {
+        ROUND
+    }
+}
+
+impl CoordinationProgram {
+    fn config(&self, id: u64) -> Config {
+        let lease = self.planted.has(Planted::STALE_LEASE_READ).then_some(Lease { max_drift_ppm: 2_000 });
+        Config {
+            id: NodeId(id),
+            bootstrap: Some((1..=3).map(member).collect()),
+            election_timeout: 6 * ROUND,
+            heartbeat: 2 * ROUND,
+            lease,
+            snapshot_after_bytes: 1 << 20,
+            tick_ms: 1_000,
+            reap_interval: Duration::from_secs(60),
+            patience: 20 * ROUND,
+            super_digest: None,
+            linearizable_reads: true,
+            tree: tree::Settings { planted: self.planted_in_tree, ..tree::Settings::default() },
+            planted: self.planted,
+        }
+    }
+}
+
+fn member(id: u64) -> Member {
+    Member {
+        id: NodeId(id),
+        peer: format!("10.0.0.{id}:7181"),
+        election_port: 7281,
+        client: format!("10.0.0.{id}:2181"),
+        http: String::new(),
+        voting: true,
+    }
+}
+
+/// What all clients saw, with rounds for times: what happens in one round overlaps.
+fn history(seen: &Seen<'_, Told>) -> History<VersionedInput, VersionedOutput> {
+    let mut history = History::new();
+    let mut open = BTreeMap::new();
+    for (emission, told) in seen.all() {
+        let at = 2 * u64::from(emission.round);
+        match told {
+            Told::Asked { number, asked: Asked::Register(input) } => {
+                open.insert((emission.node, *number), history.invoke(emission.node.0, *input, at));
+            }
+            Told::Answered { number, output: Some(output) } => {
+                let operation = open.remove(&(emission.node, *number));
+                history.ok(operation.expect("what is answered was asked"), *output, at + 1);
+            }
+            Told::Asked { .. } | Told::Answered { .. } | Told::Finished | Told::Leads => {}
+        }
+    }
+    history
+}
+
+/// A node: the service, and the client beside it.
+pub struct Served {
+    service: Coordination,
+    nested: Nested<Coordination>,
+    script: Script,
+    leads: bool,
+}
+
+/// A timer's name: the service's, or the client's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Timer {
+    /// The service's.
+    Service(<Coordination as Protocol>::Timer),
+    /// The client does something.
+    Act,
+}
+
+struct Embedding;
+
+impl Embed<Coordination, Served> for Embedding {
+    fn message(&self, message: <Coordination as Protocol>::Message) -> <Coordination as Protocol>::Message {
+        message
+    }
+
+    fn timer(&self, timer: <Coordination as Protocol>::Timer) -> Timer {
+        Timer::Service(timer)
+    }
+
+    fn record(&self, record: Record) -> Record {
+        record
+    }
+
+    fn stream(&self, stream: StreamId) -> StreamId {
+        stream
+    }
+}
+
+impl Protocol for Served {
+    type Config = Config;
+    type Message = <Coordination as Protocol>::Message;
+    type Timer = Timer;
+    type Request = Infallible;
+    type Event = Told;
+    type Record = Record;
+
+    fn start(config: Config, durable: Durable<Record>, env: &mut Env<Self>) -> Self {
+        let mut nested = Nested::default();
+        let script = Script::new(config.id, !durable.records.is_empty());
+        let service = env.nest(&mut nested, &Embedding, |env| Coordination::start(config, durable, env));
+        let mut served = Served { service, nested, script, leads: false };
+        env.set_timer(Timer::Act, env.now() + ROUND);
+        served.listen(env);
+        served
+    }
+
+    fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
+        match input {
+            Input::Message { from, message } => self.serve(Input::Message { from, message }, env),
+            Input::Timer(Timer::Service(timer)) => self.serve(Input::Timer(timer), env),
+            Input::Synced(point) => self.serve(Input::Synced(point), env),
+            Input::Fetched { stream, index, record } => {
+                self.serve(Input::Fetched { stream, index, record }, env);
+            }
+            Input::Timer(Timer::Act) => {
+                self.act(env);
+                env.set_timer(Timer::Act, env.now() + ROUND);
+            }
+            Input::Request { request, .. } => match request {},
+        }
+    }
+
+    fn check(&self) {
+        self.service.check();
+    }
+}
+
+impl Served {
+    fn serve(&mut self, input: Input<Coordination>, env: &mut Env<Self>) {
+        let service = &mut self.service;
+        env.nest(&mut self.nested, &Embedding, |env| service.step(input, env));
+        self.listen(env);
+    }
+
+    /// The client hears what the service says to it.
+    fn listen(&mut self, env: &mut Env<Self>) {
+        for emitted in self.nested.take_events() {
+            let said: Said = emitted.event;
+            for told in self.script.hear(said) {
+                // The service's own reason to speak may be a record on disk; the client hears it then.
+                env.emit_because(emitted.after, told, emitted.because.clone());
+            }
+        }
+        let report = self.service.report();
+        let leads = report.leader == Some(report.id);
+        if leads && !self.leads {
+            env.emit(Told::Leads);
+        }
+        self.leads = leads;
+    }
+
+    fn act(&mut self, env: &mut Env<Self>) {
+        let (request, told) = self.script.act();
+        if let Some(told) = told {
+            env.emit(told);
+        }
+        if let Some(request) = request {
+            self.ask(request, env);
+        }
+    }
+
+    fn ask(&mut self, request: Request, env: &mut Env<Self>) {
+        self.serve(Input::Request { id: quipu_base::RequestId(0), request }, env);
+    }
+}
