@@ -51,8 +51,13 @@ pub(super) struct Script {
     asked: u64,
     connections: u64,
     state: State,
+    /// For so many rounds it does nothing.
+    rest: u32,
     finished: bool,
 }
+
+/// How many rounds a client thinks between an answer and the next thing it asks.
+const THINKING: u32 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -70,12 +75,12 @@ impl Script {
         };
         let read = Asked::Register(VersionedInput::Read);
         let todo = if again {
-            vec![Asked::Found, read, read]
+            vec![Asked::Found, read, read, read, read]
         } else {
-            vec![Asked::Found, write(1), read, write(2), read]
+            vec![Asked::Found, write(1), read, read, read, write(2), read, read, read, write(3), read, read]
         };
         let asked = if again { 100 } else { 0 };
-        Script { node, todo, asked, connections: asked, state: State::Away, finished: false }
+        Script { node, todo, asked, connections: asked, state: State::Away, rest: 0, finished: false }
     }
 
     /// What the client does now, and what it tells of that.
@@ -83,6 +88,10 @@ impl Script {
         match self.state {
             State::Away => (Some(self.connect()), None),
             State::Connecting | State::Waiting => (None, None),
+            State::Idle if self.rest > 0 => {
+                self.rest -= 1;
+                (None, None)
+            }
             State::Idle if self.todo.is_empty() => {
                 let told = (!self.finished).then_some(Told::Finished);
                 self.finished = true;
@@ -108,6 +117,7 @@ impl Script {
             Event::Reply { connection, result, .. } if connection == current => {
                 let asked = self.todo.remove(0);
                 self.state = State::Idle;
+                self.rest = THINKING;
                 Some(Told::Answered { number: self.asked, output: output(asked, result) })
             }
             Event::Close { connection, .. } if connection == current => {

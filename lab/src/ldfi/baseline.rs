@@ -51,10 +51,12 @@ pub fn draw(nodes: &[NodeId], spec: &Spec, random: &mut Rng) -> FaultSet {
     for _ in 0..random.u32(0..=spec.cuts) {
         let (one, other) = (nodes[random.usize(..nodes.len())], nodes[random.usize(..nodes.len())]);
         let round = random.u32(1..=spec.last_fault.max(1));
-        if one != other {
-            let (from, to, until) = (one.min(other), one.max(other), round + spec.cut);
-            faults.push(Fault::Cut { from, to, round, until });
-        }
+        let (from, to, until) = (one.min(other), one.max(other), round + spec.cut);
+        // A node and itself stand for a node and everybody else.
+        faults.push(match from == to {
+            true => Fault::Isolation { node: from, round, until },
+            false => Fault::Cut { from, to, round, until },
+        });
     }
     for _ in 0..random.u32(0..=spec.skews) {
         let (node, round) = (nodes[random.usize(..nodes.len())], random.u32(1..=spec.last_fault.max(1)));

@@ -66,6 +66,16 @@ pub enum Fault {
         /// The first in which it does again.
         until: u32,
     },
+    /// A node is cut off from every other one for a while.
+    Isolation {
+        /// The node.
+        #[serde(with = "number")]
+        node: NodeId,
+        /// The first round in which what it sends, or is sent, does not arrive.
+        round: u32,
+        /// The first in which it does again.
+        until: u32,
+    },
 }
 
 /// A node in JSON is its number.
@@ -90,7 +100,8 @@ impl Fault {
             | Fault::Loss { round, .. }
             | Fault::Delay { round, .. }
             | Fault::Skew { round, .. }
-            | Fault::Cut { round, .. } => round,
+            | Fault::Cut { round, .. }
+            | Fault::Isolation { round, .. } => round,
         }
     }
 
@@ -112,6 +123,9 @@ impl Fault {
             }
             Fault::Skew { node, round, by } => {
                 format!("the clock of {} stands still for {} from round {round}", name(node), -by)
+            }
+            Fault::Isolation { node, round, until } => {
+                format!("{} is cut off from everybody in rounds {round} to {}", name(node), until - 1)
             }
             Fault::Cut { from, to, round, until } => {
                 format!(
@@ -199,7 +213,9 @@ impl FaultSet {
         let mut down = Vec::new();
         for fault in self.iter() {
             let (places, round) = match *fault {
-                Fault::Crash { node, round, .. } | Fault::Skew { node, round, .. } => ([node; 2], round),
+                Fault::Crash { node, round, .. }
+                | Fault::Skew { node, round, .. }
+                | Fault::Isolation { node, round, .. } => ([node; 2], round),
                 Fault::Loss { from, to, round }
                 | Fault::Delay { from, to, round, .. }
                 | Fault::Cut { from, to, round, .. } => ([from, to], round),
@@ -210,7 +226,7 @@ impl FaultSet {
             if !(1..=spec.last_round).contains(&round) {
                 return Err(format!("{fault}: the run has rounds 1 to {}", spec.last_round));
             }
-            if let Fault::Cut { until, .. } = *fault
+            if let Fault::Cut { until, .. } | Fault::Isolation { until, .. } = *fault
                 && until <= round
             {
                 return Err(format!("{fault}: it ends before it begins"));

@@ -190,6 +190,9 @@ impl<'a> Builder<'a> {
                 let (from, to) = if from < to { (from, to) } else { (to, from) };
                 let until = round + self.spec.cut;
                 ways.push(self.fault(Fault::Cut { from, to, round, until }));
+                for node in [from, to] {
+                    ways.push(self.fault(Fault::Isolation { node, round, until }));
+                }
             }
             let on_time = sent.arrives == round + 1;
             if self.spec.delays > 0 && on_time {

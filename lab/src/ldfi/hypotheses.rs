@@ -67,7 +67,7 @@ const KINDS: [Kind; 5] = [
     (|spec| spec.recoveries, |fault| matches!(fault, Fault::Crash { until: Some(_), .. })),
     (|spec| spec.delays, |fault| matches!(fault, Fault::Delay { .. })),
     (|spec| spec.skews, |fault| matches!(fault, Fault::Skew { .. })),
-    (|spec| spec.cuts, |fault| matches!(fault, Fault::Cut { .. })),
+    (|spec| spec.cuts, |fault| matches!(fault, Fault::Cut { .. } | Fault::Isolation { .. })),
 ];
 
 /// The sets of two and more.
@@ -212,6 +212,7 @@ impl Alike {
             }
             Fault::Skew { node, .. } => Alike::Clock(node),
             Fault::Cut { from, to, round, .. } => Alike::Cut(from, to, round),
+            Fault::Isolation { node, round, .. } => Alike::Cut(node, node, round),
         }
     }
 }

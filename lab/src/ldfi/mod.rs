@@ -21,6 +21,7 @@ mod file;
 mod formula;
 pub mod graph;
 mod hypotheses;
+mod order;
 mod program;
 mod rounds;
 mod search;

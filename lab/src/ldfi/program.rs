@@ -3,6 +3,7 @@
 use super::graph::{Emission, Execution, Goal, Graph, Judgement, Outage};
 use super::{FaultSet, Spec, rounds};
 use quipu_base::{NodeId, Protocol};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What a program says of itself.
@@ -83,6 +84,12 @@ pub trait Program: Sync {
     /// Which of the card's `sometimes` a run has reached.
     fn reached(&self, _seen: &Seen<'_, <Self::Protocol as Protocol>::Event>) -> Vec<&'static str> {
         Vec::new()
+    }
+
+    /// How a run came out, coarsely: runs with the same outcome took about the same path, and the search tries each path
+    /// as often. By default who told what, whenever and however often.
+    fn outcome(&self, seen: &Seen<'_, <Self::Protocol as Protocol>::Event>) -> BTreeSet<(NodeId, String)> {
+        seen.all().map(|(emission, event)| (emission.node, format!("{event:?}"))).collect()
     }
 
     /// What a node believes, in a few words, for pictures.

@@ -15,7 +15,6 @@ use quipu_base::{
     WallTime,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How often timers that are set for at once may set others within a round; the rest waits for the next round.
@@ -398,17 +397,15 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
         };
         let judgement = panic.map_or_else(judge, Judgement::Broken);
         let reached = self.program.reached(&seen);
-        let outcome = outcome(&seen);
+        let outcome = hash(&self.program.outcome(&seen));
         let (graph, story) = (self.graph, self.story);
         Execution { faults: self.faults.clone(), judgement, outcome, reached, graph, story }
     }
 }
 
-fn outcome<E: Debug>(seen: &Seen<'_, E>) -> u64 {
-    let told: BTreeSet<(NodeId, String)> =
-        seen.all().map(|(emission, event)| (emission.node, format!("{event:?}"))).collect();
+fn hash(outcome: &BTreeSet<(NodeId, String)>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    told.hash(&mut hasher);
+    outcome.hash(&mut hasher);
     hasher.finish()
 }
 

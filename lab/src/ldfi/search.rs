@@ -4,11 +4,12 @@
 use super::formula::Formula;
 use super::graph::{Execution, Judgement};
 use super::hypotheses::Hypotheses;
+use super::order::{Turn, turns};
 use super::program::Subject;
 use super::symmetry::Symmetries;
-use super::{Fault, FaultSet, Spec};
+use super::{FaultSet, Spec};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::{Duration, Instant};
 
 /// When to give up.
@@ -109,10 +110,9 @@ pub fn search(
         subject,
         spec,
         symmetries: Symmetries::new(subject.symmetries()),
-        waiting: BinaryHeap::new(),
-        sources: Vec::new(),
-        outcomes: BTreeSet::new(),
+        paths: BTreeMap::new(),
         known: BTreeSet::new(),
+        waiting: 0,
         executions: 0,
         vacuous: 0,
         pruned: 0,
@@ -137,27 +137,32 @@ struct Search<'a> {
     subject: &'a dyn Subject,
     spec: &'a Spec,
     symmetries: Symmetries,
-    /// The cheapest first; of equals the oldest.
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    /// Runs whose hypotheses are not all drawn yet, and what one of these costs beside its faults.
-    sources: Vec<(Hypotheses, u32)>,
-    /// Every outcome that a run has had, by its hash.
-    outcomes: BTreeSet<u64>,
+    /// By outcome: what is still to be tried from runs that came out so.
+    paths: BTreeMap<u64, Path>,
     /// Everything that waits or was run.
     known: BTreeSet<FaultSet>,
+    waiting: usize,
     executions: u64,
     vacuous: u64,
     pruned: u64,
     reached: BTreeSet<&'static str>,
 }
 
-/// A hypothesis, in the order in which they are tried. Cheap ones come first, and of equals those that strike last: what
-/// happened just before a success is what it leans on most, as one goes backwards from it.
+/// The runs that came out alike.
+#[derive(Default)]
+struct Path {
+    /// How many hypotheses from here have been tried.
+    tried: u64,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Runs whose hypotheses are not all drawn yet.
+    sources: Vec<(FaultSet, Hypotheses)>,
+}
+
+/// A hypothesis, and when its turn comes among those of its path.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
-    cost: u32,
-    latest: Reverse<u32>,
-    number: u64,
+    turn: Turn,
+    number: usize,
     faults: FaultSet,
 }
 
@@ -170,7 +175,7 @@ impl Search<'_> {
                 return Verdict::Open;
             }
             let execution = self.execute(&faults);
-            progress(Progress { executions: self.executions, waiting: self.waiting.len() });
+            progress(Progress { executions: self.executions, waiting: self.waiting });
             match &execution.judgement {
                 Judgement::Broken(reason) => {
                     let minimal = shrink(self.subject, self.spec, &faults);
@@ -198,44 +203,49 @@ impl Search<'_> {
         let formula = Formula::of(execution, goals, self.spec);
         if !formula.is_never() {
             let hypotheses = Hypotheses::new(formula, &execution.faults, self.spec);
-            let surcharge = if self.outcomes.insert(execution.outcome) { 0 } else { FAMILIAR };
-            self.sources.push((hypotheses, surcharge));
-            let newest = self.sources.len() - 1;
-            self.draw(newest);
+            let path = self.paths.entry(execution.outcome).or_default();
+            path.sources.push((execution.faults.clone(), hypotheses));
+            self.draw(execution.outcome);
         }
     }
 
-    /// Draws hypotheses from a run, and forgets the run when there are no more.
-    fn draw(&mut self, source: usize) {
-        let (hypotheses, surcharge) = &mut self.sources[source];
-        let surcharge = *surcharge;
-        let batch: Vec<FaultSet> = hypotheses.take(BATCH).collect();
+    /// Draws hypotheses from a path's newest run, and forgets the run when there are no more.
+    fn draw(&mut self, outcome: u64) {
+        let path = self.paths.get_mut(&outcome).expect("what is drawn from is a path");
+        let Some((given, hypotheses)) = path.sources.last_mut() else { return };
+        let batch: Vec<FaultSet> = hypotheses.by_ref().take(BATCH).collect();
+        let turns = turns(given, &batch);
         if batch.len() < BATCH {
-            drop(self.sources.swap_remove(source));
+            path.sources.pop();
         }
-        for faults in batch {
+        for (faults, turn) in batch.into_iter().zip(turns) {
             if self.known.insert(self.symmetries.representative(&faults)) {
-                let number = self.known.len() as u64;
-                let cost = surcharge + faults.len() as u32;
-                let latest = Reverse(faults.iter().map(Fault::round).max().unwrap_or_default());
-                self.waiting.push(Reverse(Waiting { cost, latest, number, faults }));
+                let number = self.known.len();
+                path.waiting.push(Reverse(Waiting { turn, number, faults }));
+                self.waiting += 1;
             } else {
                 self.pruned += 1;
             }
         }
     }
 
+    /// The next hypothesis of the path that had the fewest turns. What takes another way through the protocol is as likely
+    /// to hide something as all that went the usual way.
     fn next(&mut self) -> Option<FaultSet> {
-        while self.waiting.is_empty() && !self.sources.is_empty() {
-            self.draw(self.sources.len() - 1);
+        loop {
+            let open =
+                self.paths.iter().filter(|(_, path)| !path.waiting.is_empty() || !path.sources.is_empty());
+            let outcome = *open.min_by_key(|(_, path)| path.tried)?.0;
+            let path = self.paths.get_mut(&outcome).expect("an open path is a path");
+            if let Some(Reverse(waiting)) = path.waiting.pop() {
+                path.tried += 1;
+                self.waiting -= 1;
+                return Some(waiting.faults);
+            }
+            self.draw(outcome);
         }
-        self.waiting.pop().map(|Reverse(waiting)| waiting.faults)
     }
 }
-
-/// What it costs that a hypothesis comes from a run that ended like one before it. A run that came out in a new way has
-/// taken another path through the protocol, and that is where the unforeseen is: what it suggests is tried first.
-const FAMILIAR: u32 = 3;
 
 /// The smallest part of a set of faults that still breaks the promise, by leaving out one after the other.
 pub fn shrink(subject: &dyn Subject, spec: &Spec, faults: &FaultSet) -> FaultSet {

@@ -23,8 +23,8 @@ pub struct Spec {
     pub skews: u32,
     /// How many rounds an outage, a delay or a skew may last.
     pub reach: u32,
-    /// How many links may be cut, each both ways. Lost messages cover every partition; this makes one that lasts a
-    /// single fault, so that a few faults are enough to depose a leader.
+    /// How many links, or nodes, may be cut off for a while, both ways. Lost messages cover every partition; this makes one
+    /// that lasts a single fault, so that a few faults are enough to depose a leader.
     pub cuts: u32,
     /// How many rounds a cut lasts.
     pub cut: u32,
@@ -109,7 +109,12 @@ impl fmt::Display for Spec {
             write!(f, "; {} wrong by up to {reach} rounds", counted(self.skews, "clock", "clocks"))?;
         }
         if self.cuts > 0 {
-            write!(f, "; {} cut for {} rounds", counted(self.cuts, "link", "links"), self.cut)?;
+            write!(
+                f,
+                "; {} cut for {} rounds",
+                counted(self.cuts, "link or node", "links or nodes"),
+                self.cut
+            )?;
         }
         if self.total > 0 {
             write!(f, "; {} altogether", counted(self.total, "fault", "faults"))?;

@@ -80,6 +80,7 @@ fn fault(fault: &Fault) -> data::Fault {
         Fault::Delay { from, to, round, by } => data::Fault::Delay { from: from.0, to: to.0, round, by },
         Fault::Skew { node, round, by } => data::Fault::Skew { node: node.0, round, by },
         Fault::Cut { from, to, round, .. } => data::Fault::Loss { from: from.0, to: to.0, round },
+        Fault::Isolation { node, round, .. } => data::Fault::Loss { from: node.0, to: node.0, round },
     }
 }
 

@@ -104,7 +104,8 @@ fn card_as_json(card: &Card) -> serde_json::Value {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Ended, Failure> {
     let Some(program) = programs::find(&arguments.program) else {
-        let why = format!("there is no program {:?}; `quipu lab list` shows those there are", arguments.program);
+        let why =
+            format!("there is no program {:?}; `quipu lab list` shows those there are", arguments.program);
         return Ok(misuse(&why));
     };
     let spec = bound(arguments, &program.card().spec);
@@ -112,7 +113,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended, Failure> {
         return Ok(misuse(&why));
     }
     let Some(outcome) = search(arguments, &*program, &spec) else {
-        return Ok(misuse("no run without faults promises anything, however long: is the program asked for anything?"));
+        return Ok(misuse(
+            "no run without faults promises anything, however long: is the program asked for anything?",
+        ));
     };
     let folder = arguments.out.join(program.card().name);
     let files = write(&*program, &outcome, &folder)?;
@@ -206,15 +209,19 @@ fn in_words(program: &dyn Subject, outcome: &Outcome, files: &[PathBuf]) -> Stri
         Verdict::Broken(counterexample) => {
             lines.push(format!("{}: BROKEN after {cost}: {}", card.name, counterexample.reason));
             let names = program.nodes();
-            let name = |id| names.iter().find(|(node, _)| *node == id).map_or("?", |(_, name)| *name).to_owned();
+            let name =
+                |id| names.iter().find(|(node, _)| *node == id).map_or("?", |(_, name)| *name).to_owned();
             lines.push("  it takes no more than this:".to_owned());
             lines.extend(counterexample.minimal.iter().map(|fault| format!("    {}", fault.in_words(name))));
         }
         Verdict::Certified => lines.push(format!("{}: certified after {cost}", card.name)),
-        Verdict::Open => lines.push(format!("{}: not decided after {cost}; give it more --seconds", card.name)),
+        Verdict::Open => {
+            lines.push(format!("{}: not decided after {cost}; give it more --seconds", card.name))
+        }
     }
     for name in &outcome.unreached {
-        lines.push(format!("  BUT no run reached {name:?}: what is certified is a program that does nothing"));
+        lines
+            .push(format!("  BUT no run reached {name:?}: what is certified is a program that does nothing"));
     }
     lines.push(format!("  promise  {}", card.promise));
     lines.push(format!("  bound    {}", outcome.spec));
@@ -265,7 +272,8 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Ended, Failure> {
     let (report, broken) = ldfi::replay(&*program, &spec, &faults);
     print!("{}", report::text(&report));
     if let Some(path) = &arguments.html {
-        std::fs::write(path, report::html(&report)).map_err(|error| format!("{}: {error}", path.display()))?;
+        std::fs::write(path, report::html(&report))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(if broken { Ended::Badly } else { Ended::Well })
 }
