@@ -18,16 +18,19 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// How much of a segment is read at once, in bytes; a single batch may be longer.
-const PIECE: usize = 256 << 10;
+/// How much of a segment is read at once, in bytes, if little is being appended; a single batch may be longer.
+pub(super) const PIECE: usize = 256 << 10;
 
 /// What the core asks for.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// The records from byte `offset` on of a segment that ends at byte `end`.
-    Read { segment: u32, offset: u32, end: u32 },
+    /// The records from byte `offset` on of a segment that ends at byte `end`, about `length` bytes of them.
+    Read { segment: u32, offset: u32, end: u32, length: usize },
     /// Take a segment out of use.
     Retire { segment: u32 },
+    /// For a test that says when the cleaner works: wait until the test comes to this point too, or gives up.
+    #[cfg(test)]
+    Meet(Receiver<()>),
 }
 
 /// A piece of a segment.
@@ -79,8 +82,13 @@ impl Cleaner {
     pub(super) fn run(mut self) {
         while let Ok(command) = self.commands.recv() {
             let outcome = match command {
-                Command::Read { segment, offset, end } => self.read(segment, offset, end),
+                Command::Read { segment, offset, end, length } => self.read(segment, offset, end, length),
                 Command::Retire { segment } => self.retire(segment),
+                #[cfg(test)]
+                Command::Meet(test) => {
+                    let _ = test.recv();
+                    Ok(())
+                }
             };
             if let Err(error) = outcome {
                 return self.shared.fail(error);
@@ -94,13 +102,14 @@ impl Cleaner {
         self.shared.directory.retire_segment(segment)
     }
 
-    fn read(&self, segment: u32, offset: u32, end: u32) -> Result<(), JournalError> {
+    fn read(&self, segment: u32, offset: u32, end: u32, length: usize) -> Result<(), JournalError> {
         let mut piece = Piece { segment, next: offset, end, records: Vec::new(), bytes: Vec::new() };
         // Without its file, or where it does not validate, the rest of the segment holds nothing. If the core
         // knows better it will notice that records are missing.
         match self.shared.file(segment) {
             Some(file) => {
-                self.fill(&file, &mut piece).during("read", &self.shared.directory.segment_path(segment))?
+                let path = self.shared.directory.segment_path(segment);
+                self.fill(&file, &mut piece, length).during("read", &path)?;
             }
             None => piece.next = end,
         }
@@ -109,10 +118,10 @@ impl Cleaner {
         Ok(())
     }
 
-    fn fill(&self, file: &File, piece: &mut Piece) -> io::Result<()> {
+    fn fill(&self, file: &File, piece: &mut Piece, length: usize) -> io::Result<()> {
         let salt = Salt::new(self.shared.directory.journal(), piece.segment);
         let start = self.skip_gaps(piece.segment, piece.next);
-        let wanted = PIECE.min(piece.end.saturating_sub(start) as usize);
+        let wanted = length.min(piece.end.saturating_sub(start) as usize);
         read_up_to(file, start, wanted, &mut piece.bytes)?;
         if let Some(first) = BatchHeader::decode(&piece.bytes, salt, start).filter(|it| it.span() > wanted) {
             read_up_to(file, start, first.span(), &mut piece.bytes)?;

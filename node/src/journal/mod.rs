@@ -20,6 +20,8 @@
 //!   takes as long as a fast disk does.
 //! * **Recycled files.** Overwriting blocks that exist is the cheapest durable write a file system has. Checksums
 //!   seeded with the segment's number keep what a file held before from being taken for new.
+//! * **Appending pays for compaction**, so the log is bounded by what lives in it and not by luck: see
+//!   `writer/compact.rs`.
 //! * **Oldest first.** Only the oldest segment is ever given up. Were one in the middle to go, the records that it
 //!   had made obsolete could come back from the segments before it.
 //! * **Torn or corrupt is decided by proof**, see [`Recovered::damaged`].
@@ -46,6 +48,8 @@ pub use error::JournalError;
 pub use format::MAX_PAYLOAD;
 pub use index::Location;
 pub use recover::Finding;
+#[cfg(test)]
+use writer::RETIREES;
 pub use writer::{Reader, Statistics, Writer};
 
 use bytes::Bytes;
@@ -67,7 +71,7 @@ pub struct Options {
     pub spare_segments: usize,
     /// The log is compacted when it is longer than this many times its live records, 2 or more, ...
     pub amplification: u64,
-    /// ... and this many bytes.
+    /// ... and this many bytes. The core waits for compaction when that has fallen behind by as much.
     pub slack_bytes: u64,
 }
 

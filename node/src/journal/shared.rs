@@ -22,6 +22,8 @@ pub(super) struct Shared {
     synced: AtomicU64,
     syncs: AtomicU64,
     unsynced_bytes: AtomicU64,
+    /// Times that the core waited for the cleaner.
+    waits: AtomicU64,
     failed: AtomicBool,
 }
 
@@ -74,6 +76,7 @@ impl Shared {
             synced: AtomicU64::new(synced),
             syncs: AtomicU64::new(0),
             unsynced_bytes: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             failed: AtomicBool::new(false),
         }
     }
@@ -198,6 +201,15 @@ impl Shared {
 
     pub(super) fn unsynced_bytes(&self) -> u64 {
         self.unsynced_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn waits(&self) -> u64 {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the core is about to wait for the cleaner.
+    pub(super) fn count_wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn set_failed(&self) {

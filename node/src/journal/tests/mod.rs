@@ -7,9 +7,11 @@ mod image;
 mod model;
 mod reclaim;
 mod refusal;
+mod scratch;
 
 use super::{Journal, JournalError, Options, Recovered, Writer};
 use quipu_base::{Place, StreamId, SyncPoint};
+use scratch::scratch;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -55,11 +57,6 @@ impl Model {
 
 fn contents(recovered: &Recovered) -> Vec<(Place, Vec<u8>)> {
     recovered.records.iter().map(|(place, payload)| (*place, payload.to_vec())).collect()
-}
-
-/// A directory for one test: in memory where there is such a file system, since what is tested is not the disk.
-fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn place(stream: u64, first: u64, index: u64) -> Place {
@@ -159,6 +156,13 @@ impl Subject {
         self.returned = self.point;
     }
 
+    /// Waits until the cleaner has done what it was asked to. What it has read is copied with the next submit, so a
+    /// test that settles after every sync says itself how far compaction gets, however busy the machine is.
+    fn settle(&self) {
+        // A cleaner that is gone has met an error; it does nothing more.
+        let _ = self.writer.meet_cleaner().send(());
+    }
+
     /// Closes the journal in good order.
     fn close(self) -> Model {
         self.model
@@ -207,9 +211,5 @@ impl Files {
 
     fn segments(&self) -> Vec<String> {
         self.0.keys().filter(|name| name.ends_with(".segment")).cloned().collect()
-    }
-
-    fn bytes(&self) -> u64 {
-        self.0.values().map(|bytes| bytes.len() as u64).sum()
     }
 }

@@ -1,7 +1,8 @@
 //! Space that nothing alive needs is used again, and a full disk loses nothing.
 
-use super::{Files, Journal, Model, Options, Subject, place, scratch};
-use crate::journal::JournalError;
+use super::scratch::{Open, run_alone};
+use super::{Journal, Model, Options, Subject, place, scratch};
+use crate::journal::{JournalError, RETIREES, Statistics};
 use std::path::Path;
 use std::process::Command;
 
@@ -16,24 +17,101 @@ fn overwriting_forever_takes_bounded_space() {
     for index in 0..200 {
         subject.append(place(1, 0, index), &[index as u8; 100]);
     }
-    let (mut written, mut largest) = (0, 0);
-    for version in 0..30_000_u64 {
+    let largest = overwrite(&mut subject, directory.path(), 30_000);
+    let statistics = subject.writer.statistics();
+    assert_bounded(largest, &statistics);
+    assert!(statistics.copied_bytes >= 200 * 100, "{statistics:?}");
+    assert_eq!(statistics.live_records, 205);
+    Subject::open(directory.path(), OPTIONS, subject.close());
+}
+
+#[test]
+fn a_writer_that_outruns_the_cleaner_waits_for_it() {
+    let directory = scratch();
+    let mut subject = Subject::open(directory.path(), OPTIONS, Model::default());
+    for index in 0..200 {
+        subject.append(place(1, 0, index), &[index as u8; 100]);
+    }
+    // The cleaner stands still until the writer has had to wait for it.
+    let stall = subject.writer.meet_cleaner();
+    let reader = subject.writer.reader();
+    let staller = std::thread::spawn(move || {
+        let waits = (0..60_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            reader.waits() > 0
+        });
+        drop(stall);
+        assert!(waits, "the writer never waited");
+    });
+    let largest = overwrite(&mut subject, directory.path(), 5_000);
+    let statistics = subject.writer.statistics();
+    assert_bounded(largest, &statistics);
+    staller.join().unwrap();
+    assert!(statistics.waits > 0);
+    Subject::open(directory.path(), OPTIONS, subject.close());
+}
+
+#[test]
+fn compaction_keeps_pace_with_batches_of_any_size() {
+    let directory = scratch();
+    let mut subject = Subject::open(directory.path(), OPTIONS, Model::default());
+    // A megabyte that lives, in front of everything that does not.
+    for index in 0..1000 {
+        subject.append(place(1, 0, index), &[index as u8; 1000]);
+    }
+    subject.sync();
+    let mut largest = 0;
+    for round in 0..40 {
+        for version in 0..2000 {
+            subject.append(place(2, round * 2000 + version, round * 2000 + version), &[1; 400]);
+        }
+        subject.sync();
+        // Time enough to read whatever was asked for: what counts is how much that is.
+        subject.settle();
+        largest = largest.max(subject.writer.statistics().written_bytes);
+    }
+    let statistics = subject.writer.statistics();
+    let batch = 2000 * 450;
+    let bound = log_bound(&statistics) + 3 * batch;
+    assert!(largest < bound, "{largest} bytes of log, {bound} allowed: {statistics:?}");
+    assert!(statistics.copied_bytes >= 1000 * 1000, "{statistics:?}");
+}
+
+/// Overwrites a few cells again and again; returns the most bytes that were on disk.
+fn overwrite(subject: &mut Subject, path: &Path, versions: u64) -> u64 {
+    let mut largest = 0;
+    for version in 0..versions {
         subject.append(place(2 + version % 5, version, version), &[version as u8; 400]);
-        written += 400;
         if version % 8 == 0 {
             subject.sync();
         }
-        if version % 1000 == 0 {
-            largest = largest.max(Files::read(directory.path()).bytes());
+        if version % 100 == 0 {
+            largest = largest.max(directory_bytes(path));
         }
     }
     subject.sync();
-    let statistics = subject.writer.statistics();
-    assert!(written > 10 << 20 && largest < 800 << 10, "{written} written, {largest} on disk");
-    assert!(statistics.copied_bytes >= 200 * 100, "{statistics:?}");
-    assert!(statistics.written_bytes < 600 << 10, "{statistics:?}");
-    assert_eq!(statistics.live_records, 205);
-    Subject::open(directory.path(), OPTIONS, subject.close());
+    assert!(versions * 400 > 2 * largest, "{largest} bytes on disk show no bound");
+    largest
+}
+
+/// How long the log may get, in bytes: compaction begins at the first two, may come late by the next, makes copies
+/// before it frees anything, and gives up whole segments, of which the one being written is none.
+fn log_bound(statistics: &Statistics) -> u64 {
+    let begins = OPTIONS.amplification * statistics.live_bytes + OPTIONS.slack_bytes;
+    begins + OPTIONS.slack_bytes / 2 + statistics.live_bytes + 2 * u64::from(OPTIONS.segment_bytes)
+}
+
+/// The log, the segments that wait to be taken out of use and the one that just is, and the spare ones.
+fn assert_bounded(largest: u64, statistics: &Statistics) {
+    let files = (RETIREES + 1 + OPTIONS.spare_segments) as u64 * u64::from(OPTIONS.segment_bytes);
+    let bound = log_bound(statistics) + files;
+    assert!(largest < bound, "{largest} bytes on disk, {bound} allowed: {statistics:?}");
+}
+
+/// From the files' lengths alone: they may come and go meanwhile.
+fn directory_bytes(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).unwrap().flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
 }
 
 #[test]
@@ -47,7 +125,8 @@ fn a_log_that_is_trimmed_gives_its_segments_back_without_copies() {
         }
     }
     subject.sync();
-    assert!(Files::read(directory.path()).bytes() < 500 << 10);
+    subject.settle();
+    assert!(directory_bytes(directory.path()) < 500 << 10);
     assert_eq!(subject.writer.statistics().copied_bytes, 0);
 }
 
@@ -61,6 +140,7 @@ fn segments_are_recycled() {
         subject.submit();
         if version % 16 == 0 {
             subject.sync();
+            subject.settle();
             // From the directory itself: the file may have been renamed since it was listed.
             let entries = std::fs::read_dir(directory.path()).unwrap().flatten();
             inodes.extend(entries.map(|entry| std::os::unix::fs::DirEntryExt::ino(&entry)));
@@ -116,26 +196,28 @@ fn a_full_disk_is_also_told_to_a_writer_that_syncs_itself() {
 }
 
 /// A file system of one mebibyte.
-struct SmallDisk(tempfile::TempDir);
+struct SmallDisk {
+    directory: tempfile::TempDir,
+    open: Option<Open>,
+}
 
 impl SmallDisk {
     fn mount() -> Option<SmallDisk> {
         let directory = tempfile::tempdir().ok()?;
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
-            .arg(directory.path())
-            .output()
-            .is_ok_and(|output| output.status.success());
-        mounted.then_some(SmallDisk(directory))
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(directory.path());
+        let mounted = run_alone(&mut mount).is_ok_and(|output| output.status.success());
+        mounted.then(|| SmallDisk { directory, open: Some(Open::new()) })
     }
 
     fn path(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).output();
+        self.open = None;
+        let _ = run_alone(Command::new("umount").arg(self.directory.path()));
     }
 }

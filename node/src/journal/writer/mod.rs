@@ -1,16 +1,19 @@
 //! The core's end of the journal.
 
+mod compact;
+
 use super::Options;
 use super::buffer::Layout;
-use super::cleaner::{Candidate, Cleaner, Command, Piece};
+use super::cleaner::{Cleaner, Command, Piece};
 use super::disk::Disk;
 use super::error::{During, JournalError};
 use super::flusher::{Flusher, OnSync};
-use super::format::{Kind, MAX_PAYLOAD, OWN_STREAM, RecordView, SEGMENT_HEADER, Salt};
+use super::format::{Kind, MAX_PAYLOAD, OWN_STREAM, RecordView, Salt};
 use super::index::{Index, Location};
 use super::recover::Recovery;
 use super::shared::Shared;
 use bytes::Bytes;
+use compact::Cleaning;
 use quipu_base::{Place, StreamId, SyncPoint};
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
@@ -18,16 +21,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-/// Copies that a submit may add for compaction, in bytes, beside as many as it has itself.
-const COPY_BYTES: usize = 32 << 10;
-/// Records of an old segment that a submit may look at for compaction.
-const LOOK_RECORDS: usize = 1024;
-/// A segment of which less than one part in this many is alive is rewritten even when space is not short.
-const MOSTLY_DEAD: u64 = 4;
-/// Segments that may wait to be taken out of use.
-const RETIREES: usize = 64;
+/// Segments that may wait to be taken out of use before it is a reason to wait for that.
+pub(super) const RETIREES: usize = 4;
 
-/// Appends records without ever waiting for the disk. Dropping it writes what was submitted, and closes the journal.
+/// Appends records without waiting for the disk. Dropping it writes what was submitted, and closes the journal.
+///
+/// It waits only where the journal would grow without bound otherwise: when more is being written than the thread
+/// that frees old segments can keep up with; see [`Statistics::waits`].
 ///
 /// One thread owns it. Syncing happens on a thread of the journal's own, which takes whatever was submitted while
 /// the last sync ran and syncs it at once: batches grow with load. [`Writer::sync`] is for when there is none.
@@ -39,21 +39,17 @@ pub struct Writer {
     layout: Layout,
     options: Options,
     cleaning: Cleaning,
+    /// Bytes of old records that appending has paid for and compaction has not looked at.
+    owed: u64,
     copied_bytes: u64,
     own_version: u64,
     /// Segments given up, each with the batch that says so: once that is on disk they may go.
     given_up: VecDeque<(u32, u64)>,
+    /// Segments begun since one was last handed over to be taken out of use, while some wait for that.
+    begun: usize,
     commands: Option<SyncSender<Command>>,
     pieces: Receiver<Piece>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// How far the compaction of the oldest segment is.
-#[derive(Debug)]
-enum Cleaning {
-    Resting,
-    Reading,
-    Copying { piece: Piece, at: usize },
 }
 
 /// What a journal is doing.
@@ -73,6 +69,9 @@ pub struct Statistics {
     pub syncs: u64,
     /// Bytes of payload copied by compaction so far.
     pub copied_bytes: u64,
+    /// Times that the core had to wait, so far, until old segments were read or taken out of use. Where this keeps
+    /// growing the disk or the machine is too slow for what is written.
+    pub waits: u64,
 }
 
 /// Reads records on any thread.
@@ -111,9 +110,11 @@ impl Writer {
             index: recovery.index,
             options,
             cleaning: Cleaning::Resting,
+            owed: 0,
             copied_bytes: 0,
             own_version,
             given_up: VecDeque::new(),
+            begun: 0,
             commands: Some(commands),
             pieces,
             threads,
@@ -203,6 +204,7 @@ impl Writer {
             unsynced_bytes: self.shared.unsynced_bytes(),
             syncs: self.shared.syncs(),
             copied_bytes: self.copied_bytes,
+            waits: self.shared.waits(),
             ..Statistics::default()
         };
         for segment in self.index.segments() {
@@ -211,6 +213,21 @@ impl Writer {
             statistics.live_records += segment.live_records;
         }
         statistics
+    }
+
+    /// Where the cleaner waits for a test once it has done all it was asked to do so far.
+    #[cfg(test)]
+    pub(super) fn meet_cleaner(&self) -> SyncSender<()> {
+        let (test, cleaner) = sync_channel(0);
+        // A cleaner that is gone has met an error, which the test gets from elsewhere.
+        let _ = self.commands.as_ref().expect("open until dropped").send(Command::Meet(cleaner));
+        test
+    }
+
+    /// Who holds it keeps the journal from writing, as a disk that takes its time does.
+    #[cfg(test)]
+    pub(super) fn disk(&self) -> Arc<Mutex<Disk>> {
+        self.disk.clone()
     }
 
     /// Completes the batch being gathered; returns whether there is one.
@@ -238,7 +255,9 @@ impl Writer {
     fn make_room(&mut self, payload: usize) {
         if !self.layout.has_room(payload) {
             self.close();
+            let before = self.layout.segment();
             self.layout.next_segment();
+            self.begun += usize::from(self.layout.segment() > before);
         }
         self.index.begin_segment(self.layout.segment());
     }
@@ -246,104 +265,11 @@ impl Writer {
     /// Closes the open batch. It says which segments nothing after it needs: those whose last live records were
     /// copied or made obsolete up to here.
     fn close(&mut self) {
-        let sequence = self.layout.sequence();
-        while let Some(released) = self.index.release(self.layout.segment()) {
-            self.given_up.push_back((released, sequence));
-        }
+        self.release();
         let oldest = self.index.segments().front().map_or(0, |segment| segment.number);
         if let Some(closed) = self.layout.close(oldest) {
             self.index.extend_segment(closed.segment, closed.end, closed.sequence);
         }
-    }
-
-    /// Takes segments out of use once the disk says that they are not needed.
-    fn retire(&mut self) {
-        let synced = self.shared.synced();
-        while let Some((segment, _)) = self.given_up.front().filter(|(_, declared)| *declared <= synced) {
-            let commands = self.commands.as_ref().expect("open until dropped");
-            if commands.try_send(Command::Retire { segment: *segment }).is_err() {
-                return;
-            }
-            self.given_up.pop_front();
-        }
-    }
-
-    /// Goes on with the compaction of the oldest segment, by a bounded step.
-    fn compact(&mut self) {
-        match std::mem::replace(&mut self.cleaning, Cleaning::Resting) {
-            Cleaning::Resting => {
-                if let Some((segment, end)) = self.worth_compacting() {
-                    self.read(segment, SEGMENT_HEADER, end);
-                }
-            }
-            Cleaning::Reading => match self.pieces.try_recv() {
-                Ok(piece) => self.copy(piece, 0),
-                Err(_) => self.cleaning = Cleaning::Reading,
-            },
-            Cleaning::Copying { piece, at } => self.copy(piece, at),
-        }
-    }
-
-    /// The oldest segment, if rewriting it is worth it and all of it is on disk.
-    fn worth_compacting(&self) -> Option<(u32, u32)> {
-        let segments = self.index.segments();
-        let oldest = segments.front()?;
-        if oldest.number >= self.layout.segment() || oldest.last_sequence > self.shared.synced() {
-            return None;
-        }
-        let (mut written, mut live) = (0, 0);
-        for segment in segments {
-            written += u64::from(segment.end);
-            live += segment.live_bytes;
-        }
-        let segment_bytes = u64::from(self.options.segment_bytes);
-        let too_large = written > live * self.options.amplification + self.options.slack_bytes;
-        // Every restart begins a new segment, so there may be many small ones.
-        let too_many = segments.len() as u64 > 8 + live * self.options.amplification / segment_bytes;
-        let mostly_dead = oldest.live_bytes * MOSTLY_DEAD < u64::from(oldest.end) && segments.len() > 2;
-        (too_large || too_many || mostly_dead).then_some((oldest.number, oldest.end))
-    }
-
-    fn read(&mut self, segment: u32, offset: u32, end: u32) {
-        let commands = self.commands.as_ref().expect("open until dropped");
-        if commands.try_send(Command::Read { segment, offset, end }).is_ok() {
-            self.cleaning = Cleaning::Reading;
-        }
-    }
-
-    fn copy(&mut self, piece: Piece, mut at: usize) {
-        // What was wanted of the segment may have died meanwhile.
-        if self.index.segments().front().is_none_or(|oldest| oldest.number != piece.segment) {
-            return;
-        }
-        let budget = COPY_BYTES + self.layout.buffer().len();
-        let stop = piece.records.len().min(at + LOOK_RECORDS);
-        let mut copied = 0;
-        while at < stop && copied < budget {
-            copied += self.copy_if_live(&piece.records[at], &piece);
-            at += 1;
-        }
-        self.copied_bytes += copied as u64;
-        if at < piece.records.len() {
-            self.cleaning = Cleaning::Copying { piece, at };
-        } else if piece.next < piece.end {
-            self.read(piece.segment, piece.next, piece.end);
-        } else if self.index.segments().front().is_some_and(|oldest| oldest.live_records > 0) {
-            // Records that were readable when the journal was opened are not there any more.
-            self.shared.fail(JournalError::Corrupt { segment: piece.segment, offset: 0 });
-        }
-    }
-
-    fn copy_if_live(&mut self, candidate: &Candidate, piece: &Piece) -> usize {
-        let Place { stream, index, .. } = candidate.place;
-        if self.index.locate(stream, index) != Some(candidate.location) {
-            return 0;
-        }
-        let payload = piece.payload(candidate);
-        self.make_room(payload.len());
-        let location = self.layout.push(Kind::Copied, candidate.place, payload);
-        assert!(self.index.relocate(stream, index, candidate.location, location), "it was alive");
-        payload.len()
     }
 }
 
@@ -359,6 +285,12 @@ impl Drop for Writer {
 }
 
 impl Reader {
+    /// As [`Statistics::waits`], for a test that watches the core from another thread.
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> u64 {
+        self.shared.waits()
+    }
+
     /// Reads the record at `location`; `None` if it has become obsolete and its segment was taken out of use.
     ///
     /// # Errors
