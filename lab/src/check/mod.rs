@@ -8,9 +8,13 @@
 pub mod file;
 mod history;
 pub mod linearizability;
-mod models;
+mod map;
+pub mod models;
+mod registers;
 pub mod sessions;
+#[cfg(test)]
+mod testing;
 
 pub use history::{Completion, History, Operation, OperationId};
-pub use linearizability::{Budget, Model, Verdict, Violation, check, check_by_key};
+pub use linearizability::{Budget, Decision, Model, Part, Verdict, Violation, check, check_by_key};
 pub use models::{Register, RegisterInput, RegisterOutput};
