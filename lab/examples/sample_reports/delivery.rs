@@ -39,7 +39,8 @@ impl Program for Delivery {
                 world.believe(node, if all { "all have x" } else { "has x, waits for acks" });
             }
             "news?" => world.send(node, from, "none"),
-            _ => world.believe(node, "has nothing, and nobody has news"),
+            "none" if !self.has.contains(&node) => world.believe(node, "has nothing, and nobody has news"),
+            _ => {}
         }
     }
 

@@ -120,11 +120,11 @@ impl World {
             crash.round <= round && crash.until.is_none_or(|until| round < until)
         });
         if round == 1 && !down {
-            self.step(node, StepKind::Start, "start");
+            self.step(node, StepKind::Start, "");
             program.start(self, node);
         }
         if crash.is_some_and(|crash| crash.until == Some(round)) {
-            self.step(node, StepKind::Recover, "recover");
+            self.step(node, StepKind::Recover, "");
             program.start(self, node);
         }
         for index in 0..self.run.messages.len() {
