@@ -126,6 +126,8 @@ class Page:
             self.call(f"{domain}.enable")
         self.resize(width, height)
         self.prefer(dark, calm)
+        # A tab behind another one paints nothing.
+        self.call("Page.bringToFront")
         self.call("Page.navigate", url=address)
         browser.wait(self._is("Page.loadEventFired"), "the page to load")
 

@@ -125,7 +125,7 @@ def test_an_outcome_can_be_traced_by_keyboard(open_page):
 def test_the_slider_hides_later_rounds(open_page, name, detail):
     page = open_page(name)
     choose(page, "detail", detail)
-    shown = """[...document.querySelectorAll('#diagram [data-at]:not(.band)')]
+    shown = """[...document.querySelectorAll('#diagram [data-at]')]
         .filter((e) => getComputedStyle(e).visibility === 'visible').map((e) => Number(e.dataset.at))"""
     everything = page.run(shown)
     last = data(page)["spec"]["last_round"]
@@ -206,6 +206,20 @@ def test_the_good_run_shows_where_the_counterexample_cuts(open_page):
     losses = {(f["from"], f["to"], f["round"]) for f in report["faults"] if f["kind"] == "loss"}
     spared = [m for m in report["runs"][0]["messages"] if (m["from"], m["to"], m["sent"]) in losses]
     assert cut == len(spared) > 0
+
+
+def test_what_is_missing_leads_to_the_run_that_has_it(open_page):
+    page = open_page(SMALL)
+    good, bad = (run["outcomes"] for run in data(page)["runs"])
+    present = {(outcome["node"], outcome["text"]) for outcome in bad}
+    missing = [outcome for outcome in good if (outcome["node"], outcome["text"]) not in present]
+    assert page.run("document.querySelectorAll('#outcomes .absent').length") == len(missing) == 1
+    page.click("#outcomes .absent")
+    page.away()
+    run = shown_run(page)
+    assert run["good"]
+    assert lit(page, "step") == lineage(run, [missing[0]["step"], *missing[0]["because"]])[0]
+    assert "lost in the counterexample" in page.run("document.getElementById('lineage').textContent")
 
 
 OVERLAPS = """(() => {
@@ -302,7 +316,13 @@ def test_pictures(open_page, screenshots, name, dark):
     page.screenshot(screenshots / f"{name}-{theme}-round.png")
 
 
-def test_pictures_of_the_hard_run(open_page, screenshots):
+def test_pictures_of_other_runs(open_page, screenshots):
+    page = open_page(SMALL)
+    page.click("#outcomes .absent")
+    page.away()
+    page.screenshot(screenshots / f"{SMALL}-missing.png")
+    page = open_page("hostile", 1100, 700)
+    page.screenshot(screenshots / "hostile.png")
     page = open_page(LARGE)
     choose(page, "runs", "hardest")
     for detail in DETAILS:

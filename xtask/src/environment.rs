@@ -68,7 +68,9 @@ pub(crate) fn javascript() -> Result<PathBuf, Outcome> {
 
 /// A browser to look at reports with.
 pub(crate) fn chromium() -> bool {
-    let installed = || ["chromium", "chromium-browser", "google-chrome"].iter().any(|name| succeeds(name, &["--version"]));
+    let installed = || {
+        ["chromium", "chromium-browser", "google-chrome"].iter().any(|name| succeeds(name, &["--version"]))
+    };
     installed() || (install("chromium") && installed())
 }
 

@@ -111,7 +111,11 @@ fn report() -> Part {
         };
         let folder = target().join("report");
         let pages = folder.join("pages");
-        let written = run(cargo_command(["run", "--quiet", "--package", "quipu-lab", "--example", "sample_reports", "--"]).arg(&pages), 10 * MINUTE);
+        let written = run(
+            cargo_command(["run", "--quiet", "--package", "quipu-lab", "--example", "sample_reports", "--"])
+                .arg(&pages),
+            10 * MINUTE,
+        );
         if written.is_failure() {
             return written;
         }

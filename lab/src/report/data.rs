@@ -274,6 +274,9 @@ impl Run {
 
     /// What people call a node.
     pub fn name(&self, id: u64) -> String {
-        self.nodes.iter().find(|node| node.id == id).map_or_else(|| format!("n{id}"), |node| node.name.clone())
+        self.nodes
+            .iter()
+            .find(|node| node.id == id)
+            .map_or_else(|| format!("n{id}"), |node| node.name.clone())
     }
 }

@@ -105,7 +105,8 @@ impl<'a> Teller<'a> {
                 && self.run.steps.iter().all(|step| step.id != outcome.step)
         };
         lines.extend(self.run.outcomes.iter().filter(elsewhere).map(told_the_world));
-        let missed = |message: &&Message| message.to == node && message.arrives.unwrap_or(message.sent + 1) == round;
+        let missed =
+            |message: &&Message| message.to == node && message.arrives.unwrap_or(message.sent + 1) == round;
         for message in self.run.messages.iter().filter(missed) {
             let from = self.name(message.from);
             match message.fate {
@@ -127,7 +128,11 @@ impl<'a> Teller<'a> {
             (StepKind::Message, Some(message)) => {
                 let late = if message.fate == Fate::Delayed { ", late" } else { "" };
                 let from = self.name(message.from);
-                return format!("got {} from {from}, sent in round {}{late}", one_line(&message.text), message.sent);
+                return format!(
+                    "got {} from {from}, sent in round {}{late}",
+                    one_line(&message.text),
+                    message.sent
+                );
             }
             (StepKind::Message, None) => "got",
             (StepKind::Start, _) => "starts",
@@ -149,7 +154,10 @@ impl<'a> Teller<'a> {
                 None => groups.push((text, vec![to], fate)),
             }
         }
-        groups.into_iter().map(|(text, to, fate)| format!("  sent {text} to {}{fate}", to.join(", "))).collect()
+        groups
+            .into_iter()
+            .map(|(text, to, fate)| format!("  sent {text} to {}{fate}", to.join(", ")))
+            .collect()
     }
 }
 

@@ -10,7 +10,15 @@ fn step(id: u64, node: u64, round: u32, kind: StepKind, text: &str, because: &[u
     Step { id, node, round, kind, text: text.to_owned(), because: because.to_vec() }
 }
 
-fn message(from: u64, to: u64, sent: u32, fate: Fate, text: &str, sender: u64, receiver: Option<u64>) -> Message {
+fn message(
+    from: u64,
+    to: u64,
+    sent: u32,
+    fate: Fate,
+    text: &str,
+    sender: u64,
+    receiver: Option<u64>,
+) -> Message {
     let arrives = match fate {
         Fate::Delivered | Fate::Dead => Some(sent + 1),
         Fate::Delayed => Some(sent + 2),
@@ -43,7 +51,14 @@ fn run() -> Run {
             message(1, 2, 2, Fate::Dead, "commit", 3, None),
             message(1, 2, 4, Fate::Flying, "commit", 6, None),
         ],
-        outcomes: vec![Outcome { node: 1, round: 4, text: "done".to_owned(), step: 5, because: vec![3], goal: true }],
+        outcomes: vec![Outcome {
+            node: 1,
+            round: 4,
+            text: "done".to_owned(),
+            step: 5,
+            because: vec![3],
+            goal: true,
+        }],
         crashes: vec![Crash { node: 2, round: 3, until: Some(4) }],
         beliefs: vec![belief(2, 2, "holds 5"), belief(2, 4, "holds nothing")],
         good: false,
@@ -58,7 +73,11 @@ fn report() -> Report {
         promise: "What is done stays done.".to_owned(),
         spec: Spec { last_round: 5, last_fault: 2, crashes: 1, recoveries: 1, delays: 1, skews: 0 },
         verdict: Verdict { kind: VerdictKind::Violated, text: "It did not.".to_owned() },
-        search: Search { executions: 1234, seconds: 0.25, rows: vec![("hypotheses".to_owned(), "7".to_owned())] },
+        search: Search {
+            executions: 1234,
+            seconds: 0.25,
+            rows: vec![("hypotheses".to_owned(), "7".to_owned())],
+        },
         faults: vec![
             Fault::Loss { from: 1, to: 2, round: 1 },
             Fault::Crash { node: 2, round: 3, until: Some(4) },
@@ -71,7 +90,8 @@ fn report() -> Report {
 
 /// The JSON as the page's script will find it.
 fn embedded(page: &str) -> &str {
-    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").expect("data is embedded");
+    let (_, rest) =
+        page.split_once("<script type=\"application/json\" id=\"data\">").expect("data is embedded");
     rest.split_once("</script>").expect("the element ends").0
 }
 
@@ -120,14 +140,20 @@ fn nothing_that_a_program_says_leaves_its_place() {
     assert_eq!(page.matches("</script>").count(), 2, "the two elements of the page end, nothing else does");
     assert!(!page.contains("<!--") && !page.contains("<b>"));
     let plain = html(&self::report());
-    assert_eq!(page.matches("SIGNS = {").count(), plain.matches("SIGNS = {").count(), "no marker is filled in twice");
+    assert_eq!(
+        page.matches("SIGNS = {").count(),
+        plain.matches("SIGNS = {").count(),
+        "no marker is filled in twice"
+    );
 }
 
 #[test]
 fn the_page_names_no_address_but_that_of_svg() {
     let page = html(&report());
-    let addresses: Vec<&str> =
-        page.match_indices("://").map(|(at, _)| page[..at + 40].rsplit(['"', ' ']).nth(1).unwrap_or("")).collect();
+    let addresses: Vec<&str> = page
+        .match_indices("://")
+        .map(|(at, _)| page[..at + 40].rsplit(['"', ' ']).nth(1).unwrap_or(""))
+        .collect();
     assert_eq!(page.matches("://").count(), 1, "{addresses:?}");
     assert!(page.contains("http://www.w3.org/2000/svg"));
     for loading in ["src=", "href=", "@import", "url(h", "fetch(", "XMLHttpRequest", "import("] {
@@ -203,5 +229,8 @@ fn bounds_are_said_in_words() {
 #[test]
 fn numbers_are_readable() {
     assert_eq!([0, 999, 1000, 1_234_567].map(words::grouped), ["0", "999", "1,000", "1,234,567"]);
-    assert_eq!([0.00412, 0.0412, 0.999, 1.0, 75.0, 120.4].map(words::seconds), ["4.12 ms", "41.2 ms", "999 ms", "1.00 s", "75.0 s", "120 s"]);
+    assert_eq!(
+        [0.00412, 0.0412, 0.999, 1.0, 75.0, 120.4].map(words::seconds),
+        ["4.12 ms", "41.2 ms", "999 ms", "1.00 s", "75.0 s", "120 s"]
+    );
 }

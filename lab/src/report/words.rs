@@ -40,7 +40,9 @@ pub(super) fn bound(report: &Report) -> String {
     let allowed = allowed(&report.spec);
     match report.verdict.kind {
         VerdictKind::Certified if allowed.is_empty() => format!("Certified without faults, {within}."),
-        VerdictKind::Certified => format!("Certified: {} breaks the promise {within}.", none_of(&report.spec)),
+        VerdictKind::Certified => {
+            format!("Certified: {} breaks the promise {within}.", none_of(&report.spec))
+        }
         VerdictKind::Violated | VerdictKind::Open if allowed.is_empty() => {
             format!("Searched without faults, {within}.")
         }
@@ -130,7 +132,8 @@ fn count(value: u32, one: &str, many: &str) -> String {
 
 fn number(value: u32) -> String {
     const WORDS: [&str; 13] = [
-        "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+        "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+        "twelve",
     ];
     WORDS.get(value as usize).map_or_else(|| value.to_string(), |word| (*word).to_owned())
 }

@@ -70,9 +70,23 @@ function listOutcomes() {
     listen(button, outcome);
     return button;
   });
+  items.push(...absences());
   by("outcomes").replaceChildren(...(items.length ? items : [html("p", { class: "hint" }, "Nobody told the world anything.")]));
   for (const [outcome, marks] of drawn.outcomes) marks.forEach((mark) => listen(mark, outcome));
   for (const [id, marks] of drawn.steps) marks.forEach((mark) => mark.addEventListener("click", () => pin(model.steps.get(id))));
+}
+
+// What the promise asks for and only the run without faults has: a click goes there and shows what it leaned on.
+function absences() {
+  const good = models.findIndex((other) => other.run.good);
+  if (model.run.good || good < 0) return [];
+  const present = (goal) => model.run.outcomes.some((own) => own.node === goal.node && own.text === goal.text);
+  return models[good].run.outcomes.filter((goal) => goal.goal && !present(goal)).map((goal) => {
+    const button = html("button", { class: "outcome absent", title: `what it leaned on in the run ${models[good].run.title}` },
+      html("span", { class: "what" }, goal.text), html("span", { class: "where" }, `${nameOf(model, goal.node)}: never here; round ${goal.round} ${models[good].run.title}`));
+    button.addEventListener("click", () => { choose(good); pin(goal); });
+    return button;
+  });
 }
 
 function listen(element, outcome) {
@@ -93,7 +107,7 @@ function trace(what) {
   for (const element of diagram.querySelectorAll(".is-lit")) element.classList.remove("is-lit");
   drawn.lit.replaceChildren();
   diagram.classList.toggle("tracing", what !== null);
-  for (const button of by("outcomes").querySelectorAll("button")) {
+  for (const button of by("outcomes").querySelectorAll("[data-outcome]")) {
     button.setAttribute("aria-pressed", model.run.outcomes[button.dataset.outcome] === view.pinned);
   }
   by("lineage").textContent = what ? "" : model.run.outcomes.length ? "Point at an outcome to see what it leaned on; a click keeps it lit." : "";
@@ -121,6 +135,9 @@ function reveal(round) {
   view.round = Math.max(model.first, Math.min(model.last, round));
   const whole = view.round === model.last;
   for (const { element, round } of drawn.timed) element.classList.toggle("later", !whole && round > view.round);
+  const under = whole ? places.height : places.bands.get(view.round).bottom;
+  drawn.veil.setAttribute("y", under);
+  drawn.veil.setAttribute("height", places.height - under);
   for (const number of diagram.querySelectorAll(".number")) number.classList.toggle("now", Number(number.dataset.round) === view.round);
   by("round").value = view.round;
   by("round").setAttribute("aria-valuetext", `round ${view.round}`);

@@ -41,13 +41,16 @@ function draw(diagram, model, places, differing) {
     return element;
   };
   const hatch = svg("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("path", { d: "M0 0V6" }));
-  const layers = ["ground", "cords", "ghosts", "lines", "lit", "signs"].map((name) => svg("g", { class: name }));
-  const [ground, cords, ghosts, lines, lit, signs] = layers;
+  const layers = ["ground", "cords", "veils", "ghosts", "lines", "lit", "signs"].map((name) => svg("g", { class: name }));
+  const [ground, cords, veils, ghosts, lines, lit, signs] = layers;
   const picture = svg("svg", { width: places.width, height: places.height, role: "img", "aria-label": summary(model) }, svg("defs", {}, hatch), ...layers);
   const words = html("div", { class: "words" });
   diagram.replaceChildren(picture, words);
   diagram.style.height = `${places.height}px`;
   drawn.lit = lit;
+  // What the slider has not reached yet lies under it.
+  drawn.veil = svg("rect", { x: 0, y: places.height, width: places.width, height: 0, class: "veil" });
+  veils.append(drawn.veil);
   drawBands(model, places, ground, words, drawn, show);
   drawCords(model, places, cords);
   run.messages.forEach((message, index) => {
@@ -75,12 +78,12 @@ function drawBands(model, places, ground, words, drawn, show) {
   const every = places.overview && places.bands.get(model.first).next - places.bands.get(model.first).top < 15 ? 5 : 1;
   for (const [round, band] of places.bands) {
     const after = round > model.last;
-    ground.append(show(svg("rect", { x: 0, y: band.top, width: places.width, height: band.bottom - band.top, class: "band", rx: 3 }), round));
+    ground.append(svg("rect", { x: 0, y: band.top, width: places.width, height: band.bottom - band.top, class: "band", rx: 3 }));
     if (!after && round <= report.spec.last_fault && round > 0 && !places.overview) {
       ground.append(svg("rect", { x: 0, y: band.top, width: 3, height: band.next - band.top, class: "faulty" }));
     }
     if ((round - model.first) % every && round !== model.last) continue;
-    const number = html("button", { class: "number", "aria-label": after ? "after the end" : `show up to round ${round}`, style: `top:${band.top}px;height:${Math.max(places.overview ? 11 : 24, 11)}px` }, after ? "end" : `${round}`);
+    const number = html("button", { class: "number", "aria-label": after ? "after the end" : `show up to round ${round}`, style: `top:${band.top}px;height:${Math.min(places.overview ? 11 : 24, band.bottom - band.top < 15 ? 11 : band.bottom - band.top)}px` }, after ? "end" : `${round}`);
     if (!after) number.dataset.round = round;
     words.append(show(number, round - 1e6));
   }

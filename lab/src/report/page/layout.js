@@ -43,15 +43,16 @@ function place(model, width, height, detail, ghosts = []) {
   let y = overview ? 8 : 4;
   for (let round = first; round <= end; round++) {
     const slots = run.nodes.map((node) => slotsOf(model, node.id, round, detail));
-    const most = Math.max(1, ...slots.map((list) => list.length));
-    const tall = overview ? each * 0.3 : most * LINE + PAD;
+    const busiest = Math.max(...slots.map((list) => list.length), 0);
+    const most = Math.max(1, busiest);
+    const tall = overview ? each * 0.3 : busiest ? most * LINE + PAD : 15;
     const line = overview ? tall / most : LINE;
     slots.forEach((list, index) => list.forEach((slot, at) => {
       const spot = { ...slot, round, node: run.nodes[index].id, x: lanes[index], y: y + (overview ? 0 : PAD / 2) + (at + 0.5) * line, column: index };
       places.slots.push(spot);
       places.at.set(slot.kind === "step" ? slot.item.id : slot.item, spot);
     }));
-    const gutter = overview ? each * 0.7 : round === end ? 6 : Math.min(54, flying.has(round) ? 20 + 2.5 * flying.get(round) : 5);
+    const gutter = overview ? each * 0.7 : round === end ? 6 : Math.min(54, flying.has(round) ? 20 + 2.5 * flying.get(round) : busiest ? 5 : 3);
     places.bands.set(round, { top: y, bottom: y + tall, next: y + tall + gutter });
     y += tall + gutter;
   }
