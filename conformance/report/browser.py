@@ -1,6 +1,7 @@
 """Headless Chromium by its DevTools protocol, over a pipe: no port, no driver, no library."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -27,9 +28,7 @@ OPTIONS = [
 # descriptors there without treading on those that `subprocess` needs to start it.
 LAUNCH = """
 import os, sys
-commands, answers = (os.dup(int(number)) for number in sys.argv[1:3])
-for wanted, end in ((3, commands), (4, answers)):
-    assert end > 4
+for wanted, end in zip((3, 4), map(int, sys.argv[1:3])):
     os.dup2(end, wanted)
 os.execvp(sys.argv[3], sys.argv[3:])
 """
@@ -110,10 +109,6 @@ class Browser:
 
 
 def _above(end: int) -> int:
-    if end > 10:
-        return end
-    import fcntl
-
     moved = fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 11)
     os.close(end)
     return moved
@@ -131,6 +126,8 @@ class Page:
             self.call(f"{domain}.enable")
         self.resize(width, height)
         self.prefer(dark, calm)
+        # A tab behind another one paints nothing.
+        self.call("Page.bringToFront")
         self.call("Page.navigate", url=address)
         browser.wait(self._is("Page.loadEventFired"), "the page to load")
 

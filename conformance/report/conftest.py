@@ -34,6 +34,7 @@ def open_page(browser):
 
     yield open_page
     for page, address in pages:
+        page.call("Page.bringToFront")
         page.settle()
         complaints, requests = page.complaints(), page.requests()
         page.close()

@@ -57,7 +57,7 @@ def test_everything_in_the_data_is_in_the_picture(open_page, name):
         run = shown_run(page)
         fates = [message["fate"] for message in run["messages"]]
         count = lambda selector: page.run(f"document.querySelectorAll('#diagram {selector}').length")
-        assert count("svg [data-step]") == len(run["steps"]) > 20
+        assert count("svg [data-step]") == len(run["steps"]) > 15
         assert count(".message-line") == len(fates) > 10
         assert count(".message-line.lost .cross") == fates.count("lost")
         assert count(".down") == len(run["crashes"]) == count(".sign.crash")
@@ -68,7 +68,7 @@ def test_everything_in_the_data_is_in_the_picture(open_page, name):
 def test_a_lost_message_is_told_by_more_than_its_colour(open_page):
     page = open_page(SMALL)
     style = lambda property: page.run(
-        f"getComputedStyle(document.querySelector('.message-line.lost .line')).{property}"
+        f"getComputedStyle(document.querySelector('#diagram .message-line.lost .line')).{property}"
     )
     red, green, blue = (int(part) for part in style("stroke").strip("rgb()").split(","))
     assert red > 2 * max(green, blue)
@@ -88,7 +88,7 @@ def test_pointing_at_an_outcome_lights_what_it_leaned_on(open_page, name):
     assert lit(page, "message") == messages
     assert 1 < len(steps) < len(run["steps"])
     assert 0 < len(messages) < len(run["messages"])
-    dimmed = "Number(getComputedStyle(document.querySelector('.message-line:not(.is-lit)')).opacity)"
+    dimmed = "Number(getComputedStyle(document.querySelector('#diagram .message-line:not(.is-lit)')).opacity)"
     assert page.run(dimmed) < 0.5
     page.away()
     assert lit(page, "step") == set()
@@ -125,7 +125,7 @@ def test_an_outcome_can_be_traced_by_keyboard(open_page):
 def test_the_slider_hides_later_rounds(open_page, name, detail):
     page = open_page(name)
     choose(page, "detail", detail)
-    shown = """[...document.querySelectorAll('#diagram [data-at]:not(.band)')]
+    shown = """[...document.querySelectorAll('#diagram [data-at]')]
         .filter((e) => getComputedStyle(e).visibility === 'visible').map((e) => Number(e.dataset.at))"""
     everything = page.run(shown)
     last = data(page)["spec"]["last_round"]
@@ -192,10 +192,10 @@ def test_differences_mark_what_only_one_run_has(open_page):
     key = lambda message: (message["from"], message["to"], message["sent"], message["text"])
     with_fate = {(*key(message), message["fate"]) for message in good}
     shared = [(*key(message), message["fate"]) in with_fate for message in bad]
-    told = page.run("[...document.querySelectorAll('.message-line')].map((e) => e.matches('.shared'))")
+    told = page.run("[...document.querySelectorAll('#diagram .message-line')].map((e) => e.matches('.shared'))")
     assert told == shared and 0 < sum(shared) < len(shared)
     missing = {key(message) for message in good} - {key(message) for message in bad}
-    assert page.run("document.querySelectorAll('.ghost').length") == len(missing) > 0
+    assert page.run("document.querySelectorAll('#diagram svg .ghost').length") == len(missing) > 0
 
 
 def test_the_good_run_shows_where_the_counterexample_cuts(open_page):
@@ -206,6 +206,20 @@ def test_the_good_run_shows_where_the_counterexample_cuts(open_page):
     losses = {(f["from"], f["to"], f["round"]) for f in report["faults"] if f["kind"] == "loss"}
     spared = [m for m in report["runs"][0]["messages"] if (m["from"], m["to"], m["sent"]) in losses]
     assert cut == len(spared) > 0
+
+
+def test_what_is_missing_leads_to_the_run_that_has_it(open_page):
+    page = open_page(SMALL)
+    good, bad = (run["outcomes"] for run in data(page)["runs"])
+    present = {(outcome["node"], outcome["text"]) for outcome in bad}
+    missing = [outcome for outcome in good if (outcome["node"], outcome["text"]) not in present]
+    assert page.run("document.querySelectorAll('#outcomes .absent').length") == len(missing) == 1
+    page.click("#outcomes .absent")
+    page.away()
+    run = shown_run(page)
+    assert run["good"]
+    assert lit(page, "step") == lineage(run, [missing[0]["step"], *missing[0]["because"]])[0]
+    assert "lost in the counterexample" in page.run("document.getElementById('lineage').textContent")
 
 
 OVERLAPS = """(() => {
@@ -229,7 +243,7 @@ OVERFLOWS = """(() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let node; (node = walker.nextNode()); ) {
         if (!node.textContent.trim() || node.parentElement.closest('script, style, noscript, [hidden]')) continue;
-        const box = node.parentElement.getBoundingClientRect();
+        const box = (node.parentElement.closest('.label, .node') ?? node.parentElement).getBoundingClientRect();
         if (box.width && (box.left < -0.5 || box.right > width + 0.5)) found.push(node.textContent.slice(0, 60));
     }
     return found;
@@ -255,7 +269,7 @@ def test_no_line_crosses_a_word(open_page):
             const top = document.getElementById('diagram').getBoundingClientRect();
             const boxes = labels.map((e) => [e.offsetLeft + 4, e.offsetTop + 3, e.offsetLeft + e.offsetWidth - 4, e.offsetTop + 15, e]);
             const found = [];
-            for (const line of document.querySelectorAll('.message-line .line')) {
+            for (const line of document.querySelectorAll('#diagram .message-line .line')) {
                 const length = line.getTotalLength();
                 for (let at = 0; at < length; at += 4) {
                     const point = line.getPointAtLength(at);
@@ -296,3 +310,24 @@ def test_pictures(open_page, screenshots, name, dark):
     page.away()
     page.click("#compare")
     page.screenshot(screenshots / f"{name}-{theme}-differences.png")
+    page.click("#compare")
+    page.run("document.querySelector('#diagram .number[data-round=\"5\"]').click()")
+    page.hover("#diagram .label.delivered")
+    page.screenshot(screenshots / f"{name}-{theme}-round.png")
+
+
+def test_pictures_of_other_runs(open_page, screenshots):
+    page = open_page(SMALL)
+    page.click("#outcomes .absent")
+    page.away()
+    page.screenshot(screenshots / f"{SMALL}-missing.png")
+    page = open_page("hostile", 1100, 700)
+    page.screenshot(screenshots / "hostile.png")
+    page = open_page(LARGE)
+    choose(page, "runs", "hardest")
+    for detail in DETAILS:
+        choose(page, "detail", detail)
+        page.run("scrollTo(0, 800)")
+        page.screenshot(screenshots / f"{LARGE}-hard-{detail.lower()}.png")
+    page.resize(390, 800)
+    page.screenshot(screenshots / f"{LARGE}-narrow.png")

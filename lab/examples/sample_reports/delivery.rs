@@ -35,11 +35,14 @@ impl Program for Delivery {
             }
             "ack x" => {
                 self.acknowledged.insert((from, node));
-                let all = (1..=3).filter(|other| *other != node).all(|other| self.acknowledged.contains(&(other, node)));
+                let all = (1..=3)
+                    .filter(|other| *other != node)
+                    .all(|other| self.acknowledged.contains(&(other, node)));
                 world.believe(node, if all { "all have x" } else { "has x, waits for acks" });
             }
             "news?" => world.send(node, from, "none"),
-            _ => world.believe(node, "has nothing, and nobody has news"),
+            "none" if !self.has.contains(&node) => world.believe(node, "has nothing, and nobody has news"),
+            _ => {}
         }
     }
 
@@ -57,11 +60,11 @@ impl Program for Delivery {
             world.step(node, StepKind::Timer, "retry");
             owed.iter().for_each(|other| world.send(node, *other, "log x"));
         }
-        if node == 3 && !self.has.contains(&3) && round % 3 == 0 {
+        if node == 3 && !self.has.contains(&3) && round.is_multiple_of(3) {
             world.step(node, StepKind::Timer, "ask around");
             world.send(node, 2, "news?");
         }
-        if node == 2 && round % 4 == 0 {
+        if node == 2 && round.is_multiple_of(4) {
             world.step(node, StepKind::Timer, "heartbeat");
             world.broadcast(node, "alive");
         }
@@ -82,11 +85,13 @@ pub(crate) fn report() -> Report {
     Report {
         program: "relayed-delivery".to_owned(),
         paper: "after Alvaro, Rosen, Hellerstein: Lineage-driven Fault Injection, SIGMOD 2015".to_owned(),
-        promise: "If a node that stays up has delivered a message, every node that stays up delivers it.".to_owned(),
+        promise: "If a node that stays up has delivered a message, every node that stays up delivers it."
+            .to_owned(),
         spec: Spec { last_round: 10, last_fault: 4, crashes: 2, recoveries: 1, delays: 1, skews: 0 },
         verdict: Verdict {
             kind: VerdictKind::Violated,
-            text: "b has delivered x and is up at the end; c is up all the time and never delivers it.".to_owned(),
+            text: "b has delivered x and is up at the end; c is up all the time and never delivers it."
+                .to_owned(),
         },
         search: Search {
             executions: 14,
@@ -99,7 +104,11 @@ pub(crate) fn report() -> Report {
         faults,
         runs: vec![
             good.finish("without faults", true, "a, b and c have delivered x by round 2."),
-            bad.finish("counterexample", false, "b forgot in its crash that it owed c a copy, and c never delivers x."),
+            bad.finish(
+                "counterexample",
+                false,
+                "b forgot in its crash that it owed c a copy, and c never delivers x.",
+            ),
         ],
     }
 }

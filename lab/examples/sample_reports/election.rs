@@ -138,7 +138,8 @@ pub(crate) fn report() -> Report {
     let hard = execute(&mut Election::new(), &NAMES, ROUNDS, &faults);
     Report {
         program: "election".to_owned(),
-        paper: "Ongaro and Ousterhout: In Search of an Understandable Consensus Algorithm, USENIX ATC 2014".to_owned(),
+        paper: "Ongaro and Ousterhout: In Search of an Understandable Consensus Algorithm, USENIX ATC 2014"
+            .to_owned(),
         promise: "An entry that was committed is in the log of every later leader.".to_owned(),
         spec: Spec { last_round: ROUNDS, last_fault: 34, crashes: 2, recoveries: 1, delays: 1, skews: 0 },
         verdict: Verdict {
@@ -157,7 +158,11 @@ pub(crate) fn report() -> Report {
         faults: Vec::new(),
         runs: vec![
             good.finish("without faults", true, "One leader, eight entries, all committed."),
-            hard.finish("hardest hypothesis", true, "Two leaders died; the third has every entry that they committed."),
+            hard.finish(
+                "hardest hypothesis",
+                true,
+                "Two leaders died; the third has every entry that they committed.",
+            ),
         ],
     }
 }

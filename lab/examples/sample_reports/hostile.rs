@@ -3,7 +3,12 @@
 use crate::world::{Program, World, execute};
 use quipu_lab::report::data::{Fault, Report, Search, Spec, Verdict, VerdictKind};
 
-const NAMES: [&str; 4] = ["</script><script>fail()</script>", "ノード二", "שלוש", "a-node-whose-name-does-not-fit-anywhere-at-all"];
+const NAMES: [&str; 4] = [
+    "</script><script>fail()</script>",
+    "ノード二",
+    "שלוש",
+    "a-node-whose-name-does-not-fit-anywhere-at-all",
+];
 const TEXTS: [&str; 5] = [
     "</script><img src=x onerror=fail()>",
     "<!-- {{data}} {{script}} -->",
@@ -46,7 +51,11 @@ pub(crate) fn report() -> Report {
         promise: TEXTS[0].to_owned(),
         spec: Spec { last_round: 4, last_fault: 0, crashes: 0, recoveries: 0, delays: 0, skews: 0 },
         verdict: Verdict { kind: VerdictKind::Open, text: TEXTS[4].to_owned() },
-        search: Search { executions: 1, seconds: 12.0, rows: vec![(TEXTS[1].to_owned(), TEXTS[2].to_owned())] },
+        search: Search {
+            executions: 1,
+            seconds: 12.0,
+            rows: vec![(TEXTS[1].to_owned(), TEXTS[2].to_owned())],
+        },
         faults,
         runs: vec![bad.finish(TEXTS[1], false, TEXTS[0])],
     }

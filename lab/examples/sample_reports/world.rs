@@ -1,8 +1,6 @@
 //! Nodes that act in rounds, the faults that befall them, and the record of it all.
 
-use quipu_lab::report::data::{
-    Belief, Crash, Fate, Fault, Message, Node, Outcome, Run, Step, StepKind,
-};
+use quipu_lab::report::data::{Belief, Crash, Fate, Fault, Message, Node, Outcome, Run, Step, StepKind};
 use std::collections::BTreeMap;
 
 /// What runs on every node.
@@ -110,21 +108,27 @@ impl World {
 
     pub(crate) fn outcome(&mut self, node: u64, text: &str, goal: bool) {
         let (round, step) = (self.round, self.latest[&node]);
-        self.run.outcomes.push(Outcome { node, round, text: text.to_owned(), step, because: Vec::new(), goal });
+        self.run.outcomes.push(Outcome {
+            node,
+            round,
+            text: text.to_owned(),
+            step,
+            because: Vec::new(),
+            goal,
+        });
     }
 
     fn act(&mut self, program: &mut dyn Program, node: u64) {
         let round = self.round;
         let crash = self.run.crashes.iter().find(|crash| crash.node == node).copied();
-        let down = crash.is_some_and(|crash| {
-            crash.round <= round && crash.until.is_none_or(|until| round < until)
-        });
+        let down =
+            crash.is_some_and(|crash| crash.round <= round && crash.until.is_none_or(|until| round < until));
         if round == 1 && !down {
-            self.step(node, StepKind::Start, "start");
+            self.step(node, StepKind::Start, "");
             program.start(self, node);
         }
         if crash.is_some_and(|crash| crash.until == Some(round)) {
-            self.step(node, StepKind::Recover, "recover");
+            self.step(node, StepKind::Recover, "");
             program.start(self, node);
         }
         for index in 0..self.run.messages.len() {

@@ -87,6 +87,10 @@ impl<'a> Teller<'a> {
         }
     }
 
+    fn name(&self, id: u64) -> String {
+        one_line(&self.run.name(id))
+    }
+
     /// What happened to one node in one round, a line each.
     fn of_node(&self, round: u32, node: u64) -> Vec<String> {
         let mut lines = Vec::new();
@@ -104,7 +108,7 @@ impl<'a> Teller<'a> {
         let missed =
             |message: &&Message| message.to == node && message.arrives.unwrap_or(message.sent + 1) == round;
         for message in self.run.messages.iter().filter(missed) {
-            let from = self.run.name(message.from);
+            let from = self.name(message.from);
             match message.fate {
                 Fate::Lost => lines.push(format!("missed {} from {from}", one_line(&message.text))),
                 Fate::Dead => lines.push(format!("was down for {} from {from}", one_line(&message.text))),
@@ -123,7 +127,7 @@ impl<'a> Teller<'a> {
         let what = match (step.kind, self.received.get(&step.id)) {
             (StepKind::Message, Some(message)) => {
                 let late = if message.fate == Fate::Delayed { ", late" } else { "" };
-                let from = self.run.name(message.from);
+                let from = self.name(message.from);
                 return format!(
                     "got {} from {from}, sent in round {}{late}",
                     one_line(&message.text),
@@ -144,7 +148,7 @@ impl<'a> Teller<'a> {
     fn sends(&self, step: &Step) -> Vec<String> {
         let mut groups: Vec<(String, Vec<String>, String)> = Vec::new();
         for message in self.sent.get(&step.id).into_iter().flatten() {
-            let (text, to, fate) = (one_line(&message.text), self.run.name(message.to), fate(message));
+            let (text, to, fate) = (one_line(&message.text), self.name(message.to), fate(message));
             match groups.iter_mut().find(|group| group.0 == text && group.2 == fate) {
                 Some(group) => group.1.push(to),
                 None => groups.push((text, vec![to], fate)),

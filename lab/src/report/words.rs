@@ -146,5 +146,6 @@ fn list(phrases: &[String]) -> String {
         [first, last] => format!("{first} and {last}"),
         [most @ .., last] => format!("{}, and {last}", most.join(", ")),
     };
-    joined.trim_end_matches(',').to_owned()
+    // A phrase may end with a comma of its own.
+    joined.replace(",,", ",").trim_end_matches(',').to_owned()
 }

@@ -18,14 +18,28 @@ function choose(run) {
   render();
 }
 
+// Draws again in another way; the round at the top of the window stays there.
+function redraw(change) {
+  const edge = () => diagram.getBoundingClientRect().top - names.getBoundingClientRect().bottom;
+  const before = edge();
+  const [round] = [...places.bands].find(([, band]) => band.next > -before) ?? [model.first];
+  change();
+  render();
+  if (before < 0) scrollBy({ top: edge() + (places.bands.get(round)?.top ?? 0), behavior: "instant" });
+}
+
 // Lays out and draws the chosen run; needed again whenever the room changes.
 function render() {
   const { run } = model;
   const other = models[view.run === 0 ? 1 : 0];
   document.documentElement.style.setProperty("--bar", `${document.querySelector(".bar").offsetHeight}px`);
   const room = innerHeight - names.getBoundingClientRect().height - document.querySelector(".bar").offsetHeight - 40;
-  places = place(model, diagram.clientWidth, Math.max(room, 320), view.detail);
-  drawn = draw(diagram, model, places, view.comparing && other && other !== model ? difference(run, other.run) : null);
+  const differing = view.comparing && other && other !== model ? difference(run, other.run) : null;
+  const lay = () => place(model, diagram.clientWidth, Math.max(room, 320), view.detail, differing?.missing);
+  places = lay();
+  map.hidden = places.height < room;
+  if (places.width !== diagram.clientWidth) places = lay();
+  drawn = draw(diagram, model, places, differing);
   diagram.classList.toggle("overview", places.overview);
   diagram.classList.toggle("comparing", view.comparing);
   names.replaceChildren(...run.nodes.map((node, index) => {
@@ -35,7 +49,6 @@ function render() {
   }));
   by("closing").replaceChildren(html("strong", {}, run.good ? "✓ Kept. " : "✕ Broken. "), run.verdict);
   by("closing").className = `closing ${run.good ? "good" : "bad"}`;
-  map.hidden = places.height < innerHeight * 0.9;
   if (!map.hidden) drawMap(map, model, innerHeight - 160);
   listOutcomes();
   pressed("runs", view.run);
@@ -57,9 +70,23 @@ function listOutcomes() {
     listen(button, outcome);
     return button;
   });
+  items.push(...absences());
   by("outcomes").replaceChildren(...(items.length ? items : [html("p", { class: "hint" }, "Nobody told the world anything.")]));
   for (const [outcome, marks] of drawn.outcomes) marks.forEach((mark) => listen(mark, outcome));
   for (const [id, marks] of drawn.steps) marks.forEach((mark) => mark.addEventListener("click", () => pin(model.steps.get(id))));
+}
+
+// What the promise asks for and only the run without faults has: a click goes there and shows what it leaned on.
+function absences() {
+  const good = models.findIndex((other) => other.run.good);
+  if (model.run.good || good < 0) return [];
+  const present = (goal) => model.run.outcomes.some((own) => own.node === goal.node && own.text === goal.text);
+  return models[good].run.outcomes.filter((goal) => goal.goal && !present(goal)).map((goal) => {
+    const button = html("button", { class: "outcome absent", title: `what it leaned on in the run ${models[good].run.title}` },
+      html("span", { class: "what" }, goal.text), html("span", { class: "where" }, `${nameOf(model, goal.node)}: never here; round ${goal.round} ${models[good].run.title}`));
+    button.addEventListener("click", () => { choose(good); pin(goal); });
+    return button;
+  });
 }
 
 function listen(element, outcome) {
@@ -80,7 +107,7 @@ function trace(what) {
   for (const element of diagram.querySelectorAll(".is-lit")) element.classList.remove("is-lit");
   drawn.lit.replaceChildren();
   diagram.classList.toggle("tracing", what !== null);
-  for (const button of by("outcomes").querySelectorAll("button")) {
+  for (const button of by("outcomes").querySelectorAll("[data-outcome]")) {
     button.setAttribute("aria-pressed", model.run.outcomes[button.dataset.outcome] === view.pinned);
   }
   by("lineage").textContent = what ? "" : model.run.outcomes.length ? "Point at an outcome to see what it leaned on; a click keeps it lit." : "";
@@ -108,6 +135,9 @@ function reveal(round) {
   view.round = Math.max(model.first, Math.min(model.last, round));
   const whole = view.round === model.last;
   for (const { element, round } of drawn.timed) element.classList.toggle("later", !whole && round > view.round);
+  const under = whole ? places.height : places.bands.get(view.round).bottom;
+  drawn.veil.setAttribute("y", under);
+  drawn.veil.setAttribute("height", places.height - under);
   for (const number of diagram.querySelectorAll(".number")) number.classList.toggle("now", Number(number.dataset.round) === view.round);
   by("round").value = view.round;
   by("round").setAttribute("aria-valuetext", `round ${view.round}`);
@@ -211,13 +241,16 @@ function legend() {
   const line = (fate, ...more) => small(svg("g", { class: `message-line ${fate}` }, svg("path", { d: "M-12 0H9", class: "line" }), ...more));
   const rows = [
     ...Object.entries(KINDS).map(([kind, words]) => [small(sign(kind, 0, 0)), words]),
-    [small(sign("outcome", 0, 0, "goal")), "outcome the promise asks for"],
+    [small(sign("outcome", 0, 0, "goal")), "promised outcome"],
     [small(sign("outcome", 0, 0)), "other outcome"],
     [line("lost", sign("cross", 9, 0)), "lost"],
-    [line("delayed"), "delayed, +rounds"],
-    [line("dead", svg("path", { d: "M9-4V4", class: "stopper" })), "to a node that is down"],
-    [small(sign("crash", 0, 0)), "crash; hatched while down"],
-    [html("i", { class: "mark cut" }, "✂"), "lost in the counterexample"],
+    [line("delayed"), "delayed, + rounds"],
+    [line("dead", svg("path", { d: "M9-4V4", class: "stopper" })), "receiver is down"],
+    [small(sign("crash", 0, 0)), "crash, then down"],
+    [html("i", { class: "mark cut" }, "✂"), "the faults cut it"],
+    [small(svg("g", { class: "ghost" }, svg("path", { d: "M-12 0H12", class: "line" }))), "only in other run"],
+    [html("i", {}, "≈"), "belief"],
+    [small(svg("rect", { x: -2, y: -8, width: 4, height: 16, class: "faulty" })), "losses allowed"],
   ];
   by("legend").replaceChildren(...rows.map(([mark, words]) => html("li", {}, mark, html("span", {}, words))));
 }
@@ -230,7 +263,7 @@ function start() {
   }));
   by("detail").append(...DETAILS.map(([detail, words]) => {
     const button = html("button", {}, words);
-    button.addEventListener("click", () => { view.detail = detail; render(); });
+    button.addEventListener("click", () => redraw(() => { view.detail = detail; }));
     return button;
   }));
   by("compare").hidden = models.length < 2;
@@ -238,7 +271,7 @@ function start() {
   by("forth").addEventListener("click", () => go(view.round + 1));
   by("play").addEventListener("click", () => play(!view.playing));
   by("round").addEventListener("input", (event) => { play(false); go(Number(event.target.value)); });
-  by("compare").addEventListener("click", () => { view.comparing = !view.comparing; render(); });
+  by("compare").addEventListener("click", () => redraw(() => { view.comparing = !view.comparing; }));
   by("theme").addEventListener("click", () => paint(otherTheme()));
   diagram.addEventListener("mousemove", explain);
   diagram.addEventListener("mouseleave", () => { tip.hidden = true; });
@@ -246,7 +279,7 @@ function start() {
   map.addEventListener("pointerdown", (event) => { map.setPointerCapture(event.pointerId); jump(event); });
   map.addEventListener("pointermove", (event) => { if (event.buttons) jump(event); });
   addEventListener("scroll", moveWindow, { passive: true });
-  addEventListener("resize", render);
+  addEventListener("resize", () => redraw(() => {}));
   addEventListener("keydown", (event) => {
     const busy = event.target.matches?.("input") || (event.key === " " && event.target.matches?.("button, summary"));
     if (!KEYS[event.key] || busy || event.ctrlKey || event.altKey || event.metaKey) return;

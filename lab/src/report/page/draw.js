@@ -12,7 +12,7 @@ const SIGNS = {
   cross: "M-4-4L4 4M4-4L-4 4",
 };
 const KINDS = { message: "received", start: "started", request: "was asked", timer: "timer", synced: "on disk", recover: "recovered" };
-const FATES = { delivered: "delivered", lost: "lost", delayed: "delayed", dead: "to a node that is down", flying: "still under way at the end" };
+const FATES = { delivered: "delivered", lost: "lost", delayed: "delayed", dead: "to a node that is down", flying: "still under way at the end", ghost: "only in the other run" };
 
 function svg(name, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -28,7 +28,7 @@ function html(name, attributes, ...children) {
   return element;
 }
 
-const sign = (kind, x, y, extra = "") => svg("path", { d: SIGNS[kind], transform: `translate(${x} ${y})`, class: `sign ${kind} ${extra}` });
+const sign = (kind, x, y, extra = "", small = false) => svg("path", { d: SIGNS[kind], transform: `translate(${x} ${y})${small ? " scale(.7)" : ""}`, class: `sign ${kind} ${extra}` });
 
 // Draws a run into the diagram; returns what must be found again: elements of steps and messages, and their tips.
 function draw(diagram, model, places, differing) {
@@ -41,13 +41,16 @@ function draw(diagram, model, places, differing) {
     return element;
   };
   const hatch = svg("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" }, svg("path", { d: "M0 0V6" }));
-  const layers = ["ground", "cords", "ghosts", "lines", "lit", "signs"].map((name) => svg("g", { class: name }));
-  const [ground, cords, ghosts, lines, lit, signs] = layers;
+  const layers = ["ground", "cords", "veils", "ghosts", "lines", "lit", "signs"].map((name) => svg("g", { class: name }));
+  const [ground, cords, veils, ghosts, lines, lit, signs] = layers;
   const picture = svg("svg", { width: places.width, height: places.height, role: "img", "aria-label": summary(model) }, svg("defs", {}, hatch), ...layers);
   const words = html("div", { class: "words" });
   diagram.replaceChildren(picture, words);
   diagram.style.height = `${places.height}px`;
   drawn.lit = lit;
+  // What the slider has not reached yet lies under it.
+  drawn.veil = svg("rect", { x: 0, y: places.height, width: places.width, height: 0, class: "veil" });
+  veils.append(drawn.veil);
   drawBands(model, places, ground, words, drawn, show);
   drawCords(model, places, cords);
   run.messages.forEach((message, index) => {
@@ -58,8 +61,8 @@ function draw(diagram, model, places, differing) {
     lines.append(line);
   });
   for (const message of differing?.missing ?? []) {
-    const way = places.bands.has(message.sent) && route(model, places, { ...message, fate: "ghost", receiver: null });
-    if (way) ghosts.append(show(svg("path", { d: way.path, class: "ghost" }), message.sent, { ...messageTip(model, message), title: `only in the other run: ${message.text}` }));
+    const line = places.bands.has(message.sent) && drawMessage(model, places, message);
+    if (line) ghosts.append(show(line, message.sent, messageTip(model, message)));
   }
   for (const slot of places.slots) drawSlot(model, places, slot, { signs, words, drawn, show, differing });
   return drawn;
@@ -75,12 +78,12 @@ function drawBands(model, places, ground, words, drawn, show) {
   const every = places.overview && places.bands.get(model.first).next - places.bands.get(model.first).top < 15 ? 5 : 1;
   for (const [round, band] of places.bands) {
     const after = round > model.last;
-    ground.append(show(svg("rect", { x: 0, y: band.top, width: places.width, height: band.bottom - band.top, class: "band", rx: 3 }), round));
+    ground.append(svg("rect", { x: 0, y: band.top, width: places.width, height: band.bottom - band.top, class: "band", rx: 3 }));
     if (!after && round <= report.spec.last_fault && round > 0 && !places.overview) {
       ground.append(svg("rect", { x: 0, y: band.top, width: 3, height: band.next - band.top, class: "faulty" }));
     }
     if ((round - model.first) % every && round !== model.last) continue;
-    const number = html("button", { class: "number", "aria-label": after ? "after the end" : `show up to round ${round}`, style: `top:${band.top}px;height:${Math.max(places.overview ? 11 : 24, 11)}px` }, after ? "end" : `${round}`);
+    const number = html("button", { class: "number", "aria-label": after ? "after the end" : `show up to round ${round}`, style: `top:${band.top}px;height:${Math.min(places.overview ? 11 : 24, band.bottom - band.top < 15 ? 11 : band.bottom - band.top)}px` }, after ? "end" : `${round}`);
     if (!after) number.dataset.round = round;
     words.append(show(number, round - 1e6));
   }
@@ -103,11 +106,12 @@ function drawCords(model, places, cords) {
   });
 }
 
+// Without an index it is a message of the other run.
 function drawMessage(model, places, message, index) {
   const way = route(model, places, message);
   if (!way) return null;
-  const group = svg("g", { class: `message-line ${message.fate} item`, "data-message": index }, svg("path", { d: way.path, class: "reach" }), svg("path", { d: way.path, class: "line" }));
-  if (message.fate === "lost") group.append(sign("cross", way.x, way.y));
+  const group = svg("g", index === undefined ? { class: "ghost" } : { class: `message-line ${message.fate} item`, "data-message": index }, svg("path", { d: way.path, class: "reach" }), svg("path", { d: way.path, class: "line" }));
+  if (message.fate === "lost") group.append(sign("cross", way.x, way.y, "", places.small));
   else if (message.fate === "dead" && !places.overview) group.append(svg("path", { d: `M${way.x} ${way.y - 4}V${way.y + 4}`, class: "stopper" }));
   else if (!places.overview) group.append(svg("path", { d: `M0 0l${way.side * 6}-3.5v7z`, transform: `translate(${way.x - way.side * 4} ${way.y})`, class: "head-of-line" }));
   return group;
@@ -120,15 +124,15 @@ function drawSlot(model, places, slot, { signs, words, drawn, show, differing })
   const index = message ? model.run.messages.indexOf(message) : -1;
   const tip = kind === "step" ? stepTip(model, item, message) : kind === "missed" ? messageTip(model, item) : kind === "outcome" ? outcomeTip(model, item) : undefined;
   const marks = [];
-  if (kind === "step") marks.push(sign(item.kind, x, y, "item"));
+  if (kind === "step") marks.push(sign(item.kind, x, y, "item", places.small));
   if (kind === "step") marks[0].dataset.step = item.id;
-  if (kind === "outcome") marks.push(sign("outcome", x, y, `item ${item.goal ? "goal" : ""}`));
-  if (kind === "crash") marks.push(sign("crash", x, y));
+  if (kind === "outcome") marks.push(sign("outcome", x, y, `item ${item.goal ? "goal" : ""}`, places.small));
+  if (kind === "crash") marks.push(sign("crash", x, y, "", places.small));
   for (const mark of marks) signs.append(show(mark, slot.round, tip));
   if (!places.overview) {
     const label = labelOf(model, slot, message);
     label.style.cssText = `left:${x + TEXT - 4}px;top:${y - LINE / 2}px;max-width:${Math.max(0, places.column - TEXT - 14)}px`;
-    if (differing && index >= 0) label.classList.add(differing.shared[index] ? "shared" : "differs");
+    if (index >= 0 && differing) label.classList.add(differing.shared[index] ? "shared" : "differs");
     words.append(show(label, slot.round, tip));
     marks.push(label);
   }
@@ -143,11 +147,11 @@ function labelOf(model, slot, message) {
   const add = (text, part) => label.append(part ? html("i", { class: part }, text) : text);
   if (message) {
     label.classList.add(message.fate);
-    if (kind === "missed") add(message.fate === "lost" ? "✕ " : message.fate === "dead" ? "⊣ " : "… ", "mark");
+    if (kind === "missed") add({ lost: "✕ ", dead: "⊣ ", ghost: "+ " }[message.fate] ?? "… ", "mark");
     if (message.fate === "delayed") add(`+${landing(message, model.end) - message.sent - 1} `, "mark");
     if (cutBy(model.run, message)) add("✂ ", "mark cut");
     label.append(html("span", { class: "says" }, message.text));
-    add(` ${nameOf(model, message.from)}`, "from");
+    add(` from ${nameOf(model, message.from)}`, "from");
   } else if (kind === "step") {
     label.classList.add(item.kind);
     add(item.text || KINDS[item.kind]);

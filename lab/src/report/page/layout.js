@@ -20,37 +20,39 @@ function slotsOf(model, node, round, detail) {
   add("missed", missed("lost"));
   if (detail === "beliefs") add("belief", run.beliefs.filter((belief) => belief.node === node && belief.round === round));
   add("crash", run.crashes.filter((crash) => crash.node === node && crash.round === round));
-  add("missed", missed("dead", "flying", "delayed", "delivered"));
+  add("missed", missed("dead", "flying", "delayed", "delivered", "ghost"));
   return slots;
 }
 
-function place(model, width, height, detail) {
+function place(model, width, height, detail, ghosts = []) {
   const { run, first, end } = model;
   const overview = detail === "overview";
   model.landed = new Map();
-  for (const message of run.messages) {
+  const sendable = [...run.messages, ...ghosts].filter((message) => message.sent <= model.last);
+  for (const message of sendable) {
     if (message.receiver !== null) continue;
     const key = `${message.to} ${landing(message, end)}`;
     model.landed.set(key, [...(model.landed.get(key) ?? []), message]);
   }
   const flying = new Map();
-  for (const message of run.messages) flying.set(message.sent, (flying.get(message.sent) ?? 0) + 1);
+  for (const message of sendable) flying.set(message.sent, (flying.get(message.sent) ?? 0) + 1);
   const column = (width - MARGIN) / Math.max(run.nodes.length, 1);
   const lanes = run.nodes.map((_, index) => MARGIN + index * column + (overview ? column / 2 : 16));
   const each = Math.max(11, Math.min(52, (height - 20) / (end - first + 1)));
-  const places = { width, column, lanes, overview, bands: new Map(), slots: [], at: new Map(), height: 0 };
+  const places = { width, column, lanes, overview, small: overview && each < 16, bands: new Map(), slots: [], at: new Map(), height: 0 };
   let y = overview ? 8 : 4;
   for (let round = first; round <= end; round++) {
     const slots = run.nodes.map((node) => slotsOf(model, node.id, round, detail));
-    const most = Math.max(1, ...slots.map((list) => list.length));
-    const tall = overview ? each * 0.3 : most * LINE + PAD;
+    const busiest = Math.max(...slots.map((list) => list.length), 0);
+    const most = Math.max(1, busiest);
+    const tall = overview ? each * 0.3 : busiest ? most * LINE + PAD : 15;
     const line = overview ? tall / most : LINE;
     slots.forEach((list, index) => list.forEach((slot, at) => {
       const spot = { ...slot, round, node: run.nodes[index].id, x: lanes[index], y: y + (overview ? 0 : PAD / 2) + (at + 0.5) * line, column: index };
       places.slots.push(spot);
       places.at.set(slot.kind === "step" ? slot.item.id : slot.item, spot);
     }));
-    const gutter = overview ? each * 0.7 : round === end ? 6 : Math.min(54, flying.has(round) ? 20 + 2.5 * flying.get(round) : 5);
+    const gutter = overview ? each * 0.7 : round === end ? 6 : Math.min(54, flying.has(round) ? 20 + 2.5 * flying.get(round) : busiest ? 5 : 3);
     places.bands.set(round, { top: y, bottom: y + tall, next: y + tall + gutter });
     y += tall + gutter;
   }
@@ -78,6 +80,8 @@ function route(model, places, message) {
   const turn = Math.min(8, (land - band.next) / 2);
   const stop = message.fate === "lost" ? channel : x1 + side * 9;
   const enter = message.fate === "lost" ? `V${land}` : `V${land - turn} Q${channel} ${land} ${stop} ${land}`;
-  const across = from === to ? `L${channel} ${band.bottom + 8}` : `L${channel} ${band.next}`;
+  const [drop, flat] = [Math.min(7, band.next - band.bottom), Math.min(9, Math.abs(channel - x0) / 2)];
+  const slope = (band.next - band.bottom) / Math.max(1, Math.abs(channel - x0));
+  const across = `L${channel + side * flat} ${band.next - flat * slope} Q${channel} ${band.next} ${channel} ${band.next + Math.min(drop, (land - band.next) / 2)}`;
   return { path: `M${x0} ${start} V${band.bottom} ${across} ${enter}`, x: stop, y: land, side };
 }

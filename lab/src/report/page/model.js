@@ -54,7 +54,8 @@ function lineage(model, roots) {
 
 const keyOf = (message) => [message.from, message.to, message.sent, message.text].join("\u0000");
 
-// Which messages of a run the other run has too, with the same fate, and which of the other this one lacks.
+// Which messages of a run the other run has too, with the same fate, and which of the other this one lacks. The steps
+// that sent and received those do not exist here.
 function difference(run, other) {
   const index = (messages) => {
     const map = new Map();
@@ -64,7 +65,7 @@ function difference(run, other) {
   const [here, there] = [index(run.messages), index(other.messages)];
   return {
     shared: run.messages.map((message) => there.get(keyOf(message)) === message.fate),
-    missing: other.messages.filter((message) => !here.has(keyOf(message))),
+    missing: other.messages.filter((message) => !here.has(keyOf(message))).map((message) => ({ ...message, fate: "ghost", sender: null, receiver: null })),
   };
 }
 
