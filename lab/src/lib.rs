@@ -5,16 +5,24 @@
 //! * [`check`] judges the histories that clients saw.
 //! * [`report`] shows one execution as a picture in a single HTML file, and as text.
 //! * [`run`] runs a scenario over many seeds and prints how to reproduce what failed.
-//! * [`programs`] are scenarios for single protocols; [`coordination`] is the one for the whole service.
+//! * [`ldfi`] looks for the faults that break a protocol's promise, by lineage, or certifies that none do; docs/LAB.md
+//!   shows how to bring a protocol of one's own.
+//! * [`programs`] are protocols with their promises, and scenarios for some; `coordination` is the whole service.
 //!
 //! The same seed gives the same run, on every machine: nothing here reads a clock, a file or an address.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
 pub mod check;
+#[cfg(feature = "service")]
 pub mod coordination;
 pub mod ldfi;
 pub mod programs;
 pub mod report;
 pub mod run;
 pub mod sim;
+
+/// docs/LAB.md, so that its code is run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/LAB.md")]
+mod guide {}

@@ -291,7 +291,11 @@ impl<'a> Builder<'a> {
             .map(|way| {
                 let Emission { node, round, step, support } = &self.graph.emissions[*way];
                 let effect = self.effect(*step, support.as_ref());
-                let crash = if goal.excused { NEVER } else { self.crash(*node, *round) };
+                let crash = match (goal.lasting, goal.excused) {
+                    (true, _) => self.crash(*node, self.spec.last_round),
+                    (false, true) => NEVER,
+                    (false, false) => self.crash(*node, *round),
+                };
                 self.any(vec![effect, crash])
             })
             .collect();
@@ -315,6 +319,8 @@ fn moments(graph: &Graph, spec: &Spec) -> BTreeMap<NodeId, Vec<u32>> {
         }
     }
     for rounds in moments.values_mut() {
+        // What must last can be lost when all is said.
+        rounds.push(spec.last_round);
         rounds.retain(|round| *round <= spec.last_round);
         rounds.sort_unstable();
         rounds.dedup();

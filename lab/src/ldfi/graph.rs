@@ -154,12 +154,12 @@ impl Judgement {
 /// Something that happened and was wanted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Goal {
-    /// Where it happened.
-    pub node: NodeId,
     /// The emissions of which each shows it alone, by their number.
     pub ways: Vec<usize>,
     /// Whether nothing is wanted of the node any more once it has crashed.
     pub excused: bool,
+    /// Whether the node must live to the end, as one must that is to keep something.
+    pub lasting: bool,
 }
 
 /// A run in words: texts beside the numbers of its [`Graph`].

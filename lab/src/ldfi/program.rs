@@ -148,13 +148,19 @@ impl<'a, E> Seen<'a, E> {
     /// The goal that a node tells something of this kind, in whichever way it did; `None` if it never did. A node that
     /// crashes is excused.
     pub fn goal(&self, node: NodeId, is: impl Fn(&E) -> bool) -> Option<Goal> {
+        let goal = self.goal_of_any(|teller, event| teller == node && is(event))?;
+        Some(Goal { excused: true, ..goal })
+    }
+
+    /// The goal that any node tells something of this kind; `None` if none did.
+    pub fn goal_of_any(&self, is: impl Fn(NodeId, &E) -> bool) -> Option<Goal> {
         let ways: Vec<usize> = self
             .all()
             .enumerate()
-            .filter(|(_, (emission, event))| emission.node == node && is(event))
+            .filter(|(_, (emission, event))| is(emission.node, event))
             .map(|(index, _)| index)
             .collect();
-        (!ways.is_empty()).then_some(Goal { node, ways, excused: true })
+        (!ways.is_empty()).then_some(Goal { ways, excused: false, lasting: false })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod commit;
 pub mod delivery;
+#[cfg(feature = "service")]
 pub mod raft;
 pub mod register;
 

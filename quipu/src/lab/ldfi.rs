@@ -1,14 +1,13 @@
 //! `lab list`, `lab ldfi` and `lab replay`.
 
+use super::progress::spinner;
 use super::{Ended, misuse};
 use crate::Failure;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use quipu_lab::ldfi::{
     self, Card, Expected, FaultFile, FaultSet, Limits, Outcome, Progress, Spec, Subject, Verdict,
 };
 use quipu_lab::{programs, report};
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -148,7 +147,7 @@ fn bound(arguments: &Arguments, card: &Spec) -> Spec {
 }
 
 fn search(arguments: &Arguments, program: &dyn Subject, spec: &Spec) -> Option<Outcome> {
-    let bar = progress_bar(arguments.json);
+    let bar = spinner(arguments.json);
     let show = |spec: &Spec, so_far: Progress| {
         if so_far.executions % 256 == 1 {
             let Spec { last_round, last_fault, .. } = spec;
@@ -168,14 +167,6 @@ fn search(arguments: &Arguments, program: &dyn Subject, spec: &Spec) -> Option<O
     };
     bar.finish_and_clear();
     outcome
-}
-
-fn progress_bar(json: bool) -> ProgressBar {
-    if json || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
-    ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }
 
 /// Writes the report's files; returns what to tell of them.

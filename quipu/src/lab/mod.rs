@@ -1,6 +1,8 @@
 //! The lab's command line.
 
+mod compare;
 mod ldfi;
+mod progress;
 mod sim;
 
 use crate::Failure;
@@ -32,6 +34,11 @@ pub(crate) enum Command {
     /// Exit status: 0 the promise is kept, 1 it is broken, 2 the file makes no sense.
     #[command(verbatim_doc_comment)]
     Replay(ldfi::ReplayArguments),
+    /// Measure the search against its paper: both tables, ours beside them, as Markdown
+    ///
+    /// Exit status: 0 every row is met, 1 some row is missed.
+    #[command(verbatim_doc_comment)]
+    Compare(compare::Arguments),
     /// Run the whole coordination service under simulated faults, many times
     ///
     /// Each run is a cluster of three to five nodes with its clients, in one thread and in virtual time. What goes
@@ -82,6 +89,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::List(arguments) => ldfi::list(arguments),
         Command::Ldfi(arguments) => ldfi::run(arguments)?,
         Command::Replay(arguments) => ldfi::replay(arguments)?,
+        Command::Compare(arguments) => compare::run(arguments)?,
         Command::Sim(arguments) => {
             sim::run(arguments)?;
             Ended::Well

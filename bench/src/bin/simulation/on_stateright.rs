@@ -156,7 +156,9 @@ fn answered(history: &mut History, client: u64, replica: &Replica) {
         Operation::Read => RegisterRet::ReadOk(replica.answer()),
         Operation::Write(_) => RegisterRet::WriteOk,
     };
-    Arc::make_mut(&mut history.0).on_return(client, returned).expect("a client is answered what it has asked");
+    Arc::make_mut(&mut history.0)
+        .on_return(client, returned)
+        .expect("a client is answered what it has asked");
     if !replica.is_done() {
         invoke(history, client, replica.done());
     }
