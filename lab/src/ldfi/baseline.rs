@@ -44,14 +44,18 @@ pub fn draw(nodes: &[NodeId], spec: &Spec, random: &mut Rng) -> FaultSet {
     for _ in 0..random.u32(0..=spec.delays) {
         let (from, to) = (nodes[random.usize(..nodes.len())], nodes[random.usize(..nodes.len())]);
         let (round, by) = (random.u32(1..=spec.last_fault.max(1)), random.u32(1..=spec.reach));
-        if from != to && spec.may_fail(round) {
+        if from != to && round + 1 + by <= spec.last_fault {
             faults.push(Fault::Delay { from, to, round, by });
         }
     }
     for _ in 0..random.u32(0..=spec.cuts) {
         let (one, other) = (nodes[random.usize(..nodes.len())], nodes[random.usize(..nodes.len())]);
         let round = random.u32(1..=spec.last_fault.max(1));
-        let (from, to, until) = (one.min(other), one.max(other), round + spec.cut);
+        let (from, to) = (one.min(other), one.max(other));
+        let until = (round + spec.cut).min(spec.last_fault);
+        if until <= round {
+            continue;
+        }
         // A node and itself stand for a node and everybody else.
         faults.push(match from == to {
             true => Fault::Isolation { node: from, round, until },

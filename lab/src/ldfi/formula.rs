@@ -188,7 +188,7 @@ impl<'a> Builder<'a> {
             ways.push(self.fault(Fault::Loss { from, to, round }));
             if self.spec.cuts > 0 {
                 let (from, to) = if from < to { (from, to) } else { (to, from) };
-                let until = round + self.spec.cut;
+                let until = (round + self.spec.cut).min(self.spec.last_fault);
                 ways.push(self.fault(Fault::Cut { from, to, round, until }));
                 for node in [from, to] {
                     ways.push(self.fault(Fault::Isolation { node, round, until }));
@@ -196,7 +196,8 @@ impl<'a> Builder<'a> {
             }
             let on_time = sent.arrives == round + 1;
             if self.spec.delays > 0 && on_time {
-                for by in 1..=self.spec.reach {
+                // When faults have ended, nothing is late any more.
+                for by in (1..=self.spec.reach).filter(|by| round + 1 + by <= self.spec.last_fault) {
                     ways.push(self.fault(Fault::Delay { from, to, round, by }));
                 }
             }

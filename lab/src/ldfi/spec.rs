@@ -67,11 +67,11 @@ impl Spec {
                 "the last fault (round {last_fault}) is beyond the last round ({last_round})"
             ));
         }
-        if self.recoveries + self.delays + self.skews > 0 && !(1..=last_round).contains(&reach) {
-            return Err(format!("an outage, delay or skew lasts from 1 to {last_round} rounds, not {reach}"));
+        if self.recoveries + self.delays + self.skews > 0 && !(1..=MAX_ROUNDS).contains(&reach) {
+            return Err(format!("an outage, delay or skew lasts from 1 to {MAX_ROUNDS} rounds, not {reach}"));
         }
-        if self.cuts > 0 && !(1..=last_round).contains(&self.cut) {
-            return Err(format!("a cut lasts from 1 to {last_round} rounds, not {}", self.cut));
+        if self.cuts > 0 && !(1..=MAX_ROUNDS).contains(&self.cut) {
+            return Err(format!("a cut lasts from 1 to {MAX_ROUNDS} rounds, not {}", self.cut));
         }
         Ok(())
     }
