@@ -105,6 +105,8 @@ impl Metrics {
         out.counter("quipu_journal_syncs_total", "Syncs of the disk.").value(&[], statistics.syncs);
         out.counter("quipu_journal_copied_bytes_total", "Bytes copied to reclaim space.")
             .value(&[], statistics.copied_bytes);
+        out.counter("quipu_journal_waits_total", "Times that the core waited for compaction to catch up.")
+            .value(&[], statistics.waits);
         out.gauge("quipu_journal_segments", "Segment files in use.").value(&[], statistics.segments);
         out.gauge("quipu_journal_bytes", "Bytes in the journal, dead ones too.")
             .value(&[], statistics.written_bytes);
