@@ -174,6 +174,7 @@ pub(super) fn key_of(path: &str) -> String {
 }
 
 /// A key's path.
+#[cfg(test)]
 pub(super) fn path_of(key: &str) -> String {
     if key.is_empty() { String::from("/") } else { key.replace('\0', "/") }
 }
@@ -200,6 +201,11 @@ impl<'a> Walk<'a> {
         }
         walk.key.push_str(key);
         walk
+    }
+
+    /// The key of the node last stepped to.
+    pub(super) fn key(&self) -> &str {
+        &self.key
     }
 
     /// The next node and its key.

@@ -47,7 +47,16 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 pub(super) struct History {
     undo: Option<Vec<(String, Option<Facts>)>>,
-    pub(super) snapshot: Option<CopyOnWrite<String, Facts>>,
+    pub(super) snapshot: Option<Past>,
+}
+
+/// What a snapshot in progress needs of the past: nodes it has not reached as they were when it began.
+#[derive(Debug)]
+pub(super) struct Past {
+    /// The last zxid then. Nodes created since are told by theirs and need not be noted, so that creating costs the
+    /// same whether a snapshot is in progress or not.
+    pub(super) since: i64,
+    pub(super) saved: CopyOnWrite<String, Facts>,
 }
 
 impl Store {
@@ -164,7 +173,22 @@ impl History {
             undo.push((String::from(path), facts.cloned()));
         }
         if let Some(snapshot) = &mut self.snapshot {
-            snapshot.note(key_of(path), facts);
+            snapshot.note(path, facts);
+        }
+    }
+}
+
+impl Past {
+    pub(super) fn new(since: i64) -> Past {
+        Past { since, saved: CopyOnWrite::new() }
+    }
+
+    fn note(&mut self, path: &str, facts: Option<&Facts>) {
+        // What was not there is created now. What bears a newer zxid was either created since, or was noted when it
+        // got it: that spares a folder the look-up for every child but the first.
+        let old = facts.filter(|facts| facts.mzxid.max(facts.pzxid) <= self.since);
+        if let Some(facts) = old {
+            self.saved.note(key_of(path), Some(facts));
         }
     }
 }
