@@ -3,7 +3,6 @@
 use super::members;
 use super::message::{Message, Timer};
 use super::service::{Asked, Coordination, GROUP, Waiter};
-use super::stamped::stamp;
 use super::types::{CloseReason, Event, RefusalReason};
 use quipu_base::codec::Codec;
 use quipu_base::{Embed, Env, Input, NodeId, Protocol, RequestId, StreamId};
@@ -86,7 +85,7 @@ impl Coordination {
     pub(super) fn propose(&mut self, command: &[u8], env: &mut Env<Self>) {
         if self.leads() {
             self.counters.proposals += 1;
-            let payload = stamp(env.wall(), command);
+            let payload = self.payloads.stamp(env.wall(), command);
             self.ask_groups(env, GroupsRequest::Group(GROUP, raft::Request::Propose(payload)));
         }
     }
