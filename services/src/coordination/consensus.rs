@@ -73,7 +73,7 @@ impl Coordination {
             raft::Event::Done { id } => self.raft_done(id, env),
             raft::Event::Refused { id, refusal } => self.raft_refused(id, refusal, env),
             raft::Event::Role { role, leader, .. } => self.on_role(role, leader, env),
-            raft::Event::Membership(membership) => self.on_membership(membership, env),
+            raft::Event::Membership(membership) => self.on_membership(*membership, env),
             raft::Event::RestoreBegin(_) => self.begin_restore(),
             raft::Event::RestoreChunk(bytes) => self.restore_chunk(bytes),
             raft::Event::RestoreEnd => self.end_restore(env),
