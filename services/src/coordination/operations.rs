@@ -106,10 +106,15 @@ impl Coordination {
             session: client.session,
             attachment: client.attachment,
             sequence,
-            identities: client.identities.clone(),
+            identities: core::mem::take(&mut client.identities),
             write,
         };
-        let command = self.commands.write(&command);
+        let bytes = self.commands.write(&command);
+        // They were only lent.
+        if let Command::SessionWrite { identities, .. } = command {
+            client.identities = identities;
+        }
+        let command = bytes;
         client.outstanding.push_back(Outstanding { sequence, command: command.clone(), sent: env.now() });
         self.submit(command, env);
     }
