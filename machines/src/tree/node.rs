@@ -220,7 +220,9 @@ impl<'a> Walk<'a> {
             if let Some((name, node)) = siblings.next() {
                 self.key.push('\0');
                 self.key.push_str(name);
-                self.open.push((self.key.len(), node.children.range::<str, _>(..)));
+                if !node.children.is_empty() {
+                    self.open.push((self.key.len(), node.children.range::<str, _>(..)));
+                }
                 return Some((&self.key, node));
             }
             self.open.pop();

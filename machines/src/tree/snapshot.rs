@@ -443,7 +443,8 @@ impl Restore {
         if path::parent(&path).is_ok_and(|parent| store.root.find(parent).is_none()) {
             return Err(Malformed("a node without its parent"));
         }
-        store.attach_uncounted(&path, facts, |_| ());
+        let is_new = store.attach_uncounted(&path, facts, |_| ());
+        assert!(is_new, "keys ascend");
         self.last_key = key;
         Ok(())
     }
