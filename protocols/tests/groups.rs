@@ -266,7 +266,7 @@ fn groups_come_and_go() {
     assert!(cluster.events.contains(&(NodeId(1), GroupEvent { group, event: refused })));
     for id in cluster.up() {
         let config = cluster.config(id);
-        cluster.world.request(id, GroupsRequest::Create(group, config));
+        cluster.world.request(id, GroupsRequest::Create(group, Box::new(config)));
     }
     cluster.groups = 3;
     cluster.run(Duration::from_millis(200));
@@ -292,7 +292,7 @@ fn groups_come_and_go() {
     cluster.world.crash(leader, 0);
     cluster.groups = 2;
     cluster.start(leader);
-    cluster.world.request(leader, GroupsRequest::Create(group, empty));
+    cluster.world.request(leader, GroupsRequest::Create(group, Box::new(empty)));
     assert_eq!(cluster.raft(leader, group).last_index(), 0);
 }
 

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use base64::Engine;
 use core::net::IpAddr;
 use sha1::{Digest, Sha1};
+use smol_str::{SmolStr, format_smolstr};
 
 /// To read a node's data and the names of its children.
 pub const READ: u32 = 1;
@@ -41,7 +42,8 @@ pub fn digest_id(user_colon_password: &str) -> String {
 impl Acl {
     /// Everybody may do what `permissions` says.
     pub fn anyone(permissions: u32) -> Acl {
-        let identity = Identity { scheme: String::from("world"), id: String::from("anyone") };
+        let identity =
+            Identity { scheme: SmolStr::new_static("world"), id: SmolStr::new_static("anyone") };
         Acl { permissions, identity }
     }
 }
@@ -120,8 +122,7 @@ pub(super) fn masked(acl: &[Acl]) -> Vec<Acl> {
         if entry.identity.scheme == "digest"
             && let Some(colon) = entry.identity.id.find(':')
         {
-            entry.identity.id.truncate(colon);
-            entry.identity.id.push_str(":x");
+            entry.identity.id = format_smolstr!("{}:x", &entry.identity.id[..colon]);
         }
         entry
     };

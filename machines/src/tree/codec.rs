@@ -2,9 +2,10 @@
 
 use super::types::{Acl, Attachment, Command, CreateMode, Identity, Op, SessionId, Write};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quipu_base::codec::{Codec, Malformed};
 use quipu_base::codec_struct;
+use smol_str::SmolStr;
 
 /// The version that is written. Others are refused: a new one comes with a reader for the old.
 const VERSION: u8 = 1;
@@ -198,7 +199,29 @@ impl Codec for CreateMode {
 }
 
 codec_struct!(Acl { permissions, identity });
-codec_struct!(Identity { scheme, id });
+
+impl Codec for Identity {
+    fn encode(&self, out: &mut BytesMut) {
+        for text in [&self.scheme, &self.id] {
+            (text.len() as u32).encode(out);
+            out.put_slice(text.as_bytes());
+        }
+    }
+
+    fn decode(input: &mut Bytes) -> Result<Self, Malformed> {
+        Ok(Identity { scheme: decode_text(input)?, id: decode_text(input)? })
+    }
+}
+
+/// What [`String`]'s codec reads, without an allocation if it is short.
+fn decode_text(input: &mut Bytes) -> Result<SmolStr, Malformed> {
+    let length = u32::decode(input)? as usize;
+    let bytes = input.get(..length).ok_or(Malformed("bytes shorter than their length"))?;
+    let text = core::str::from_utf8(bytes).map_err(|_| Malformed("text is not UTF-8"))?;
+    let text = SmolStr::new(text);
+    input.advance(length);
+    Ok(text)
+}
 
 impl Codec for SessionId {
     fn encode(&self, out: &mut BytesMut) {

@@ -1,7 +1,8 @@
 //! How a table is read slowly, as it was at one moment, while it goes on changing.
 
+use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
-use core::cmp::Ordering;
+use core::borrow::Borrow;
 
 /// A reader that goes through a table in the order of its keys, and the old values of what has changed ahead of it.
 /// Its memory is bounded by the number of changes between its beginning and its end.
@@ -32,21 +33,25 @@ impl<K: Ord, V: Clone> CopyOnWrite<K, V> {
 
     /// Goes on to the next entry. `live` is the table's next after [`CopyOnWrite::passed`] as it is now; if it is the
     /// one that was read, the caller has to go on in the table too.
-    pub(super) fn advance(&mut self, live: Option<&K>) -> Next<K, V>
+    pub(super) fn advance<Q>(&mut self, live: Option<&Q>) -> Next<K, V>
     where
-        K: Clone,
+        K: Borrow<Q> + Clone,
+        Q: Ord + ToOwned<Owned = K> + ?Sized,
     {
-        let order = match (self.saved.first_key_value(), live) {
+        let saved = self.saved.first_key_value().map(|(saved, _)| saved.borrow());
+        let consumes_live = match (saved, live) {
             (None, None) => return Next::End,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((saved, _)), Some(live)) => saved.cmp(live),
+            (Some(_), None) => false,
+            (Some(saved), Some(live)) if saved <= live => saved == live,
+            (_, Some(live)) => {
+                // Nearly every entry of a large table comes by here: the place that was passed keeps its memory.
+                match &mut self.passed {
+                    Some(passed) => live.clone_into(passed),
+                    None => self.passed = Some(live.to_owned()),
+                }
+                return Next::Live;
+            }
         };
-        let consumes_live = order != Ordering::Less;
-        if order == Ordering::Greater {
-            self.passed = live.cloned();
-            return Next::Live;
-        }
         let (key, value) = self.saved.pop_first().expect("it was just seen");
         self.passed = Some(key.clone());
         Next::Saved { key, value, consumes_live }

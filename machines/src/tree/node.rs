@@ -174,6 +174,7 @@ pub(super) fn key_of(path: &str) -> String {
 }
 
 /// A key's path.
+#[cfg(test)]
 pub(super) fn path_of(key: &str) -> String {
     if key.is_empty() { String::from("/") } else { key.replace('\0', "/") }
 }
@@ -202,6 +203,11 @@ impl<'a> Walk<'a> {
         walk
     }
 
+    /// The key of the node last stepped to.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The next node and its key.
     pub(super) fn step(&mut self) -> Option<(&str, &'a Node)> {
         if let Some(root) = self.root.take() {
@@ -214,7 +220,9 @@ impl<'a> Walk<'a> {
             if let Some((name, node)) = siblings.next() {
                 self.key.push('\0');
                 self.key.push_str(name);
-                self.open.push((self.key.len(), node.children.range::<str, _>(..)));
+                if !node.children.is_empty() {
+                    self.open.push((self.key.len(), node.children.range::<str, _>(..)));
+                }
                 return Some((&self.key, node));
             }
             self.open.pop();

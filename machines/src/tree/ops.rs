@@ -87,19 +87,25 @@ impl Store {
             _ => Cow::Borrowed(path),
         };
         path::validate(&path)?;
-        if path == path::ROOT || parent.children.contains_key(path::name(&path)) {
+        if path == path::ROOT {
             return Err(Error::NodeExists);
         }
+        // An ephemeral has no children that could exist.
         if matches!(parent.facts.kind, Kind::Ephemeral(_)) {
             return Err(Error::NoChildrenForEphemerals);
         }
         if caller.enforces_quotas() {
+            if parent.children.contains_key(path::name(&path)) {
+                return Err(Error::NodeExists);
+            }
             self.keeps_quota(&path, 1, length(data))?;
         }
         let acl = self.acls.intern(&acl);
         let facts = Facts::new(own(data), acl, kind, caller.zxid, caller.time);
         let stat = facts.stat(0);
-        self.attach(&path, facts);
+        if !self.attach(&path, facts) {
+            return Err(Error::NodeExists);
+        }
         changed(&path, Change::Created);
         changed(parent_path, Change::ChildrenChanged);
         Ok(OpResult::Created { path: path.into_owned(), stat })
@@ -122,7 +128,8 @@ impl Store {
 
     fn make(&mut self, path: &str, data: Option<Bytes>, caller: &Caller<'_>, changed: Changed<'_>) {
         let acl = self.acls.intern(&[Acl::anyone(acl::READ)]);
-        self.attach(path, Facts::new(data, acl, Kind::Persistent, caller.zxid, caller.time));
+        let made = self.attach(path, Facts::new(data, acl, Kind::Persistent, caller.zxid, caller.time));
+        assert!(made, "only what is missing is made");
         changed(path, Change::Created);
         changed(path::parent(path).expect("a valid path has a parent"), Change::ChildrenChanged);
     }

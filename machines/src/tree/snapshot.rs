@@ -9,10 +9,10 @@ use super::acl::AclTable;
 use super::codec::decode_array;
 use super::copy_on_write::{CopyOnWrite, Next};
 use super::machine::{Session, Settings, Tree};
-use super::node::{Facts, Kind, Walk, key_of, path_of};
+use super::node::{Facts, Kind, Walk, key_of};
 use super::ops::own;
 use super::path;
-use super::store::Store;
+use super::store::{Past, Store};
 use super::types::{Acl, SessionId};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -68,7 +68,7 @@ impl Tree {
             sessions_done: false,
             writer: Writer::new(),
         }));
-        self.store.history.snapshot = Some(CopyOnWrite::new());
+        self.store.history.snapshot = Some(Past::new(self.last_zxid));
     }
 
     /// The next bytes, at least one: about `max_bytes`, more only if a single node needs it, fewer if there was much to
@@ -141,15 +141,16 @@ impl Tree {
 
     fn copy_nodes(&mut self, writer: &mut Writer, budget: &mut usize) -> bool {
         let Store { root, history, .. } = &mut self.store;
-        let saved = history.snapshot.as_mut().expect("it begins and ends with the snapshot");
+        let Past { since, saved } = history.snapshot.as_mut().expect("it begins and ends with the snapshot");
         let mut walk = Walk::after(root, saved.passed().map(String::as_str));
-        let mut live = walk.step().map(|(key, node)| (String::from(key), node));
+        let mut live = walk.step().map(|(_, node)| node);
         while *budget > 0 {
             let before = writer.length();
-            let consumes_live = match saved.advance(live.as_ref().map(|(key, _)| key)) {
+            let consumes_live = match saved.advance(live.map(|_| walk.key())) {
                 Next::End => return true,
                 Next::Live => {
-                    live.iter().for_each(|(key, node)| writer.node(key, &node.facts));
+                    let then = live.filter(|node| node.facts.czxid <= *since);
+                    then.iter().for_each(|node| writer.node(walk.key(), &node.facts));
                     true
                 }
                 Next::Saved { key, value, consumes_live } => {
@@ -158,7 +159,7 @@ impl Tree {
                 }
             };
             if consumes_live {
-                live = walk.step().map(|(key, node)| (String::from(key), node));
+                live = walk.step().map(|(_, node)| node);
             }
             *budget = budget.saturating_sub(STEP_COST + writer.length() - before);
         }
@@ -187,7 +188,8 @@ impl Writer {
 
     fn take(&mut self) -> Bytes {
         self.hash.update(&self.out);
-        mem::take(&mut self.out).freeze()
+        let next = BytesMut::with_capacity(self.out.len());
+        mem::replace(&mut self.out, next).freeze()
     }
 
     fn hash_only(&mut self) {
@@ -232,7 +234,7 @@ impl Writer {
             None => self.acl(&facts.acl),
         };
         self.record(NODE, |out| {
-            path_of(key).encode(out);
+            encode_path(key, out);
             facts.data.encode(out);
             number.encode(out);
             for number in [facts.czxid, facts.mzxid, facts.pzxid, facts.ctime, facts.mtime] {
@@ -265,6 +267,15 @@ impl Writer {
             out.put_slice(&hash.finalize());
         });
     }
+}
+
+/// The path of a key, without a copy on the way.
+fn encode_path(key: &str, out: &mut BytesMut) {
+    let path = if key.is_empty() { path::ROOT } else { key };
+    (path.len() as u32).encode(out);
+    let start = out.len();
+    out.put_slice(path.as_bytes());
+    out[start..].iter_mut().filter(|byte| **byte == b'\0').for_each(|byte| *byte = b'/');
 }
 
 fn encode_kind(kind: Kind, out: &mut BytesMut) {
@@ -432,7 +443,8 @@ impl Restore {
         if path::parent(&path).is_ok_and(|parent| store.root.find(parent).is_none()) {
             return Err(Malformed("a node without its parent"));
         }
-        store.attach_uncounted(&path, facts, |_| ());
+        let is_new = store.attach_uncounted(&path, facts, |_| ());
+        assert!(is_new, "keys ascend");
         self.last_key = key;
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::path;
 use super::quota;
 use super::types::{Acl, SessionId};
 use alloc::boxed::Box;
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -47,7 +48,16 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 pub(super) struct History {
     undo: Option<Vec<(String, Option<Facts>)>>,
-    pub(super) snapshot: Option<CopyOnWrite<String, Facts>>,
+    pub(super) snapshot: Option<Past>,
+}
+
+/// What a snapshot in progress needs of the past: nodes it has not reached as they were when it began.
+#[derive(Debug)]
+pub(super) struct Past {
+    /// The last zxid then. Nodes created since are told by theirs and need not be noted, so that creating costs the
+    /// same whether a snapshot is in progress or not.
+    pub(super) since: i64,
+    pub(super) saved: CopyOnWrite<String, Facts>,
 }
 
 impl Store {
@@ -57,32 +67,43 @@ impl Store {
         Store { root: Node::new(root), acls, index, history: History::default(), buried: BTreeMap::new() }
     }
 
-    /// Adds a childless node, whose parent is there and which is not, and counts it in the parent.
-    pub(super) fn attach(&mut self, path: &str, facts: Facts) {
+    /// Adds a childless node, whose parent is there, and counts it in the parent. If there is such a node already
+    /// nothing happens, and the answer is false.
+    pub(super) fn attach(&mut self, path: &str, facts: Facts) -> bool {
         let (zxid, bytes) = (facts.czxid, facts.length());
-        self.attach_uncounted(path, facts, |parent| {
+        let is_new = self.attach_uncounted(path, facts, |parent| {
             parent.creates = parent.creates.wrapping_add(1);
             parent.pzxid = zxid;
         });
-        self.begin_account(path);
-        self.account(path, 1, bytes as i64);
+        if is_new {
+            self.begin_account(path);
+            self.account(path, 1, bytes as i64);
+        }
+        is_new
     }
 
-    /// Adds a childless node; `count` may change the parent.
-    pub(super) fn attach_uncounted(&mut self, path: &str, facts: Facts, count: impl FnOnce(&mut Facts)) {
+    /// Likewise; `count` may change the parent. Looks the name up once, for in a large folder that is what a create
+    /// costs.
+    pub(super) fn attach_uncounted(
+        &mut self,
+        path: &str,
+        facts: Facts,
+        count: impl FnOnce(&mut Facts),
+    ) -> bool {
         let parent_path = path::parent(path).expect("a valid path has a parent");
         let parent = self.root.find_mut(parent_path).expect("the parent of a new node exists");
+        let before = parent.deadline();
+        let Entry::Vacant(place) = parent.children.entry(SmolStr::new(path::name(path))) else { return false };
         self.history.note(parent_path, Some(&parent.facts));
         self.history.note(path, None);
-        let before = parent.deadline();
         count(&mut parent.facts);
         let node = Box::new(Node::new(facts));
         self.index.added(path, &node.facts);
         self.index.deadline_moved(path, None, node.deadline());
-        let replaced = parent.children.insert(SmolStr::new(path::name(path)), node);
-        assert!(replaced.is_none(), "a new node replaces nothing");
+        place.insert(node);
         let after = parent.deadline();
         self.index.deadline_moved(parent_path, before, after);
+        true
     }
 
     /// Removes a childless node that is there, and dates the removal in its parent.
@@ -141,7 +162,10 @@ impl Store {
                 Some(facts) if self.root.find(&path).is_some() => {
                     self.modify(&path, |now| *now = facts);
                 }
-                Some(facts) => self.attach_uncounted(&path, facts, |_| ()),
+                Some(facts) => {
+                    let is_new = self.attach_uncounted(&path, facts, |_| ());
+                    assert!(is_new, "what is undone is not there");
+                }
             }
         }
         self.buried.clear();
@@ -164,7 +188,22 @@ impl History {
             undo.push((String::from(path), facts.cloned()));
         }
         if let Some(snapshot) = &mut self.snapshot {
-            snapshot.note(key_of(path), facts);
+            snapshot.note(path, facts);
+        }
+    }
+}
+
+impl Past {
+    pub(super) fn new(since: i64) -> Past {
+        Past { since, saved: CopyOnWrite::new() }
+    }
+
+    fn note(&mut self, path: &str, facts: Option<&Facts>) {
+        // What was not there is created now. What bears a newer zxid was either created since, or was noted when it
+        // got it: that spares a folder the look-up for every child but the first.
+        let old = facts.filter(|facts| facts.mzxid.max(facts.pzxid) <= self.since);
+        if let Some(facts) = old {
+            self.saved.note(key_of(path), Some(facts));
         }
     }
 }

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use quipu_base::NodeId;
+use smol_str::SmolStr;
 
 /// A session; the same 64 bits the client knows it by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -14,13 +15,14 @@ pub struct SessionId(pub i64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Attachment(pub u64);
 
-/// Somebody, as a scheme knows them: `ip` 10.0.0.1, `digest` user:hash, `super`, `world` anyone.
+/// Somebody, as a scheme knows them: `ip` 10.0.0.1, `digest` user:hash, `super`, `world` anyone. Every command names
+/// somebody, nearly always shortly: such text needs no memory of its own.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Identity {
     /// The scheme.
-    pub scheme: String,
+    pub scheme: SmolStr,
     /// Who, in the scheme's own form.
-    pub id: String,
+    pub id: SmolStr,
 }
 
 /// What somebody may do to a node.

@@ -82,6 +82,16 @@ impl Codec for Box<Chunk> {
     }
 }
 
+impl Codec for Box<Membership> {
+    fn encode(&self, out: &mut BytesMut) {
+        Membership::encode(self, out);
+    }
+
+    fn decode(input: &mut Bytes) -> Result<Self, Malformed> {
+        Membership::decode(input).map(Box::new)
+    }
+}
+
 impl Codec for Outcome {
     fn encode(&self, out: &mut BytesMut) {
         match self {
@@ -128,7 +138,7 @@ impl Codec for Payload {
         match u8::decode(input)? {
             0 => Ok(Payload::Noop),
             1 => Bytes::decode(input).map(Payload::Command),
-            2 => Membership::decode(input).map(|membership| Payload::Membership(Box::new(membership))),
+            2 => Codec::decode(input).map(Payload::Membership),
             _ => Err(Malformed("unknown kind of payload")),
         }
     }
@@ -311,7 +321,7 @@ mod tests {
     }
 
     fn messages() -> Vec<Message> {
-        let head = SnapshotHead { index: 9, term: 8, membership: membership() };
+        let head = SnapshotHead { index: 9, term: 8, membership: Box::new(membership()) };
         let chunk =
             Chunk { term: 1, session: 2, head, number: 3, last: true, bytes: Bytes::from_static(b"piece") };
         let conflict = Outcome::Conflict { previous: 4, index: 3, term: 2 };
@@ -365,7 +375,7 @@ mod tests {
     }
 
     fn records() -> Vec<GroupRecord> {
-        let head = SnapshotHead { index: 9, term: 8, membership: membership() };
+        let head = SnapshotHead { index: 9, term: 8, membership: Box::new(membership()) };
         let entry = entries().remove(1);
         let records = vec![
             Record::Term { term: 1, vote: Some(NodeId(2)) },

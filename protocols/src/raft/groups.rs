@@ -12,6 +12,7 @@ use super::message::{Beat, BeatReply, Message};
 use super::record::{Record, kind};
 use super::replica::{Raft, Timer};
 use super::{Config, Event, Refusal, Request, recovery};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -59,7 +60,7 @@ pub enum GroupsRequest {
     /// Something is asked of one group. Refused as `NotLeader(None)` if the group is not here.
     Group(GroupId, Request),
     /// The group exists from now on, with whatever the disk held of it at the start. Nothing if it exists.
-    Create(GroupId, Config),
+    Create(GroupId, Box<Config>),
     /// The group's replica here goes, and what the disk holds of it.
     Remove(GroupId),
     /// See [`Request::Suspect`]; for every group.
@@ -263,7 +264,7 @@ impl Groups {
                 let event = Event::Refused { id, refusal: Refusal::NotLeader(None) };
                 env.emit(GroupEvent { group, event });
             }
-            GroupsRequest::Create(group, config) => self.create(group, config, env),
+            GroupsRequest::Create(group, config) => self.create(group, *config, env),
             GroupsRequest::Remove(group) => self.remove(group, env),
             GroupsRequest::Suspect(peer) => {
                 let affected = |slot: &Slot| slot.raft.is_leader() || slot.raft.leader() == Some(peer);

@@ -127,7 +127,7 @@ impl Raft {
 
     /// The membership in force is another one now.
     pub(super) fn on_membership_changed(&mut self, env: &mut Env<Self>) {
-        env.emit(Event::Membership(self.membership().clone()));
+        env.emit(Event::Membership(Box::new(self.membership().clone())));
         if !self.is_leader() {
             return;
         }

@@ -33,6 +33,7 @@ use super::record::{Record, kind};
 use super::replica::Raft;
 use super::snapshot::{Snapshots, Stored};
 use super::{Config, Entry, Event, Payload, SnapshotHead};
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -90,7 +91,7 @@ pub(super) fn start(
         }
     }
     if let (true, Some(membership)) = (recovered.fresh, raft.config.bootstrap.clone()) {
-        let head = SnapshotHead { index: 0, term: 0, membership };
+        let head = SnapshotHead { index: 0, term: 0, membership: Box::new(membership) };
         env.persist(Record::Snapshot { slot: 0, chunks: 0, head: head.clone() });
         recovered.stored = Some(Stored { head, slot: 0, chunks: 0 });
     }
@@ -107,7 +108,7 @@ pub(super) fn start(
 /// The memberships of a snapshot and of the log after it.
 fn memberships(stored: Option<&Stored>, log: &Log) -> Memberships {
     let (index, membership) =
-        stored.map_or_else(Default::default, |stored| (stored.head.index, stored.head.membership.clone()));
+        stored.map_or_else(Default::default, |stored| (stored.head.index, (*stored.head.membership).clone()));
     let mut memberships = Memberships::of(index, membership);
     for entry in log.entries_after(index) {
         if let Payload::Membership(membership) = &entry.payload {
@@ -125,7 +126,7 @@ fn tell_start(stored: Option<&Stored>, pieces: Vec<Bytes>, raft: &Raft, env: &mu
         pieces.into_iter().for_each(|bytes| env.emit(Event::RestoreChunk(bytes)));
         env.emit(Event::RestoreEnd);
     }
-    env.emit(Event::Membership(raft.membership().clone()));
+    env.emit(Event::Membership(Box::new(raft.membership().clone())));
 }
 
 fn recover(durable: Durable<Record>) -> Recovered {

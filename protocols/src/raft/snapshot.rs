@@ -172,7 +172,8 @@ impl Raft {
         let (Some(writing), Some(term)) = (self.snapshots.writing.take(), self.log.term(index)) else {
             return;
         };
-        let head = SnapshotHead { index, term, membership: self.memberships.as_of(index).clone() };
+        let membership = Box::new(self.memberships.as_of(index).clone());
+        let head = SnapshotHead { index, term, membership };
         self.complete(head, writing.next, env);
     }
 
@@ -252,8 +253,8 @@ impl Raft {
         (self.durable, self.commit, self.told, self.verified) = (index, index, index, index);
         self.snapshots.bytes_since = 0;
         env.persist(Record::Compacted { first: index + 1, next: index + 1 });
-        let changed = *self.membership() != membership;
-        self.memberships = Memberships::of(index, membership);
+        let changed = *self.membership() != *membership;
+        self.memberships = Memberships::of(index, *membership);
         if changed {
             self.on_membership_changed(env);
         }

@@ -182,7 +182,7 @@ pub struct SnapshotHead {
     /// That entry's term.
     pub term: u64,
     /// The membership as of that entry.
-    pub membership: Membership,
+    pub membership: Box<Membership>,
 }
 
 /// What a replica tells the embedding service.
@@ -218,8 +218,9 @@ pub enum Event {
         /// The leader it knows of.
         leader: Option<NodeId>,
     },
-    /// The membership in force changed: appended, rolled back or restored. Told at the start, too.
-    Membership(Membership),
+    /// The membership in force changed: appended, rolled back or restored. Told at the start, too. Boxed, like that
+    /// of a snapshot's head: these are rare, and the events beside them are moved a lot.
+    Membership(Box<Membership>),
     /// Forget the machine: a snapshot follows, in `RestoreChunk`s. At the start, if one is durable; or because
     /// this replica was so far behind that the leader sent one.
     RestoreBegin(SnapshotHead),

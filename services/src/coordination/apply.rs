@@ -6,7 +6,7 @@ use super::members;
 use super::service::Coordination;
 use super::stamped::unstamp;
 use super::types::{CloseReason, Connection, Event};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use quipu_base::{Env, NodeId};
 use quipu_machines::tree::{Attachment, Change, Command, Outcome, SessionId, Watcher};
@@ -229,7 +229,7 @@ impl Coordination {
 
     /// The whole configuration, as `reconfig` answers it.
     fn read_config(&self) -> Result<quipu_wires::zookeeper::Response, i32> {
-        let everyone = quipu_machines::tree::Identity { scheme: "super".to_string(), id: String::new() };
+        let everyone = quipu_machines::tree::Identity { scheme: "super".into(), id: "".into() };
         let (data, stat) =
             self.tree.data(members::CONFIG_PATH, &[everyone]).map_err(super::convert::code_of)?;
         Ok(quipu_wires::zookeeper::Response::Data { data, stat: super::convert::stat_of(&stat) })

@@ -2,7 +2,6 @@
 
 use super::types::Connection;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use quipu_base::Time;
@@ -115,7 +114,7 @@ pub(super) enum Form {
 
 impl Client {
     pub(super) fn new(address: &str, since: Time, last_zxid_seen: i64) -> Self {
-        let ip = Identity { scheme: String::from("ip"), id: String::from(address) };
+        let ip = Identity { scheme: "ip".into(), id: address.into() };
         Client {
             phase: Phase::Attaching,
             since,

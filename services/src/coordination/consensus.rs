@@ -3,7 +3,6 @@
 use super::members;
 use super::message::{Message, Timer};
 use super::service::{Asked, Coordination, GROUP, Waiter};
-use super::stamped::stamp;
 use super::types::{CloseReason, Event, RefusalReason};
 use quipu_base::codec::Codec;
 use quipu_base::{Embed, Env, Input, NodeId, Protocol, RequestId, StreamId};
@@ -74,7 +73,7 @@ impl Coordination {
             raft::Event::Done { id } => self.raft_done(id, env),
             raft::Event::Refused { id, refusal } => self.raft_refused(id, refusal, env),
             raft::Event::Role { role, leader, .. } => self.on_role(role, leader, env),
-            raft::Event::Membership(membership) => self.on_membership(membership, env),
+            raft::Event::Membership(membership) => self.on_membership(*membership, env),
             raft::Event::RestoreBegin(_) => self.begin_restore(),
             raft::Event::RestoreChunk(bytes) => self.restore_chunk(bytes),
             raft::Event::RestoreEnd => self.end_restore(env),
@@ -86,7 +85,7 @@ impl Coordination {
     pub(super) fn propose(&mut self, command: &[u8], env: &mut Env<Self>) {
         if self.leads() {
             self.counters.proposals += 1;
-            let payload = stamp(env.wall(), command);
+            let payload = self.payloads.stamp(env.wall(), command);
             self.ask_groups(env, GroupsRequest::Group(GROUP, raft::Request::Propose(payload)));
         }
     }

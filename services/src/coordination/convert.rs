@@ -85,7 +85,8 @@ fn valid_ttl(ttl_ms: i64) -> Result<i64, i32> {
 }
 
 fn acl_of(acl: &mut Vec<wire::Acl>) -> Vec<Acl> {
-    acl.drain(..)
+    core::mem::take(acl)
+        .into_iter()
         .map(|acl| Acl {
             permissions: acl.permissions as u32,
             identity: Identity { scheme: acl.scheme, id: acl.id },

@@ -118,7 +118,7 @@ pub(super) fn shown(before: &[String], members: &[Member], zxid: i64) -> Vec<Op>
 pub(super) fn foundation(linearizable_reads: bool) -> Vec<Op> {
     let acl = Vec::from([Acl {
         permissions: 1,
-        identity: Identity { scheme: "world".to_string(), id: "anyone".to_string() },
+        identity: Identity { scheme: "world".into(), id: "anyone".into() },
     }]);
     let node = |path: &str, data: &str| Op::Create {
         path: path.to_string(),

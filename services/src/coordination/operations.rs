@@ -5,10 +5,9 @@ use super::convert::write_of;
 use super::reads::Reader;
 use super::service::{Coordination, Waiter};
 use super::types::{CloseReason, Connection, Event};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use bytes::Bytes;
 use quipu_base::Env;
-use quipu_base::codec::Codec;
 use quipu_machines::tree::{Command, Identity, Write, digest_id};
 use quipu_wires::zookeeper::{self as wire, code, xid as special};
 
@@ -107,10 +106,15 @@ impl Coordination {
             session: client.session,
             attachment: client.attachment,
             sequence,
-            identities: client.identities.clone(),
+            identities: core::mem::take(&mut client.identities),
             write,
         };
-        let command = command.to_bytes();
+        let bytes = self.commands.write(&command);
+        // They were only lent.
+        if let Command::SessionWrite { identities, .. } = command {
+            client.identities = identities;
+        }
+        let command = bytes;
         client.outstanding.push_back(Outstanding { sequence, command: command.clone(), sent: env.now() });
         self.submit(command, env);
     }
@@ -212,7 +216,7 @@ impl Coordination {
 
     /// Whom the client has shown itself to be; `None` if it has shown nothing.
     fn identities_of(&self, scheme: &str, auth: &[u8]) -> Option<alloc::vec::Vec<Identity>> {
-        let identity = |scheme: &str, id: String| Identity { scheme: scheme.to_string(), id };
+        let identity = |scheme: &str, id: String| Identity { scheme: scheme.into(), id: id.into() };
         match scheme {
             "digest" => {
                 let id = digest_id(core::str::from_utf8(auth).ok()?);

@@ -126,9 +126,9 @@ impl Reader<'_> {
         let info = self.identities.iter().map(|identity| {
             let user = match identity.scheme.as_str() {
                 "digest" => identity.id.split(':').next().unwrap_or_default(),
-                _ => &identity.id,
+                _ => identity.id.as_str(),
             };
-            wire::ClientInfo { scheme: identity.scheme.clone(), user: user.to_string() }
+            wire::ClientInfo { scheme: identity.scheme.to_string(), user: user.to_string() }
         });
         wire::Response::WhoAmI(info.collect())
     }

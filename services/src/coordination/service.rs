@@ -7,6 +7,7 @@ use super::members;
 use super::message::{Message, Timer};
 use super::rounds::Rounds;
 use super::snapshots::Snapshots;
+use super::stamped::Pen;
 use super::types::{CloseReason, Config, Connection, Counters, Event, Member, MemberReport, Report, Request};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -38,6 +39,10 @@ pub struct Coordination {
     /// What we asked of Raft and wait to hear of.
     pub(super) asked: BTreeMap<RequestId, Asked>,
     pub(super) next_request: u64,
+    /// What this node's clients ask for.
+    pub(super) commands: Pen,
+    /// What this node proposes while it leads.
+    pub(super) payloads: Pen,
     /// Commands on their way to the leader, which leave together at the end of the batch.
     pub(super) forwards: Vec<Bytes>,
     pub(super) flush_is_set: bool,
@@ -121,6 +126,8 @@ impl Protocol for Coordination {
             wishes: Wishes::default(),
             asked: BTreeMap::new(),
             next_request: 0,
+            commands: Pen::new(),
+            payloads: Pen::new(),
             forwards: Vec::new(),
             flush_is_set: false,
             role: Role::Follower,

@@ -7,14 +7,35 @@ use quipu_machines::tree::Command;
 
 const VERSION: u8 = 1;
 
-/// The payload of an entry that proposes `command`, which is encoded already. The leader stamps it, so that one
-/// clock, not three, dates what happens to the tree.
-pub(super) fn stamp(time: WallTime, command: &[u8]) -> Bytes {
-    let mut payload = BytesMut::with_capacity(9 + command.len());
-    payload.put_u8(VERSION);
-    payload.put_i64_le(time.0);
-    payload.put_slice(command);
-    payload.freeze()
+/// Memory is taken in pieces of this size.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Writes short values one behind the other and cuts them out: many share one piece of memory, which goes when the
+/// last of them does. They are commands, or the log's entries, which come and go in one order, so none keeps others
+/// alive for long.
+#[derive(Debug)]
+pub(super) struct Pen(BytesMut);
+
+impl Pen {
+    pub(super) fn new() -> Self {
+        Pen(BytesMut::with_capacity(CHUNK_BYTES))
+    }
+
+    /// The bytes of a command.
+    pub(super) fn write(&mut self, command: &Command) -> Bytes {
+        command.encode(&mut self.0);
+        self.0.split().freeze()
+    }
+
+    /// The payload of an entry that proposes `command`, which is encoded already. The leader stamps it, so that one
+    /// clock, not three, dates what happens to the tree.
+    pub(super) fn stamp(&mut self, time: WallTime, command: &[u8]) -> Bytes {
+        self.0.reserve(9 + command.len());
+        self.0.put_u8(VERSION);
+        self.0.put_i64_le(time.0);
+        self.0.put_slice(command);
+        self.0.split().freeze()
+    }
 }
 
 /// The time and the command of an entry.

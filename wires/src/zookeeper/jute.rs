@@ -1,8 +1,10 @@
 //! Jute primitives (`BinaryInputArchive`, `BinaryOutputArchive`): big-endian numbers, counted bytes and lists.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use smol_str::SmolStr;
 
 /// The count of a null string, buffer or list.
 const NULL: i32 = -1;
@@ -45,8 +47,17 @@ impl Reader {
 
     /// Text; `None` if null.
     pub(super) fn text(&mut self) -> Result<Option<String>, Malformed> {
+        self.lossy(|text| text.into_owned())
+    }
+
+    /// Text that may be null, which then reads as empty; without an allocation if it is short.
+    pub(super) fn word(&mut self) -> Result<SmolStr, Malformed> {
+        Ok(self.lossy(|text| SmolStr::new(text))?.unwrap_or_default())
+    }
+
+    fn lossy<T>(&mut self, read: impl FnOnce(Cow<'_, str>) -> T) -> Result<Option<T>, Malformed> {
         let Some(length) = self.length()? else { return Ok(None) };
-        let text = String::from_utf8_lossy(&self.0[..length]).into_owned();
+        let text = read(String::from_utf8_lossy(&self.0[..length]));
         self.0.advance(length);
         Ok(Some(text))
     }

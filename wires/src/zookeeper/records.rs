@@ -4,6 +4,7 @@ use super::jute::{Malformed, Reader, Writer};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{BufMut, BytesMut};
+use smol_str::SmolStr;
 
 /// What a client sees of a node besides its data; 68 bytes on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -70,9 +71,9 @@ pub struct Acl {
     /// The bits of [`permission`](super::permission) that are granted.
     pub permissions: i32,
     /// The authentication scheme that `id` is of: `world`, `auth`, `digest`, `ip`, ...
-    pub scheme: String,
+    pub scheme: SmolStr,
     /// Who, in the scheme's own form.
-    pub id: String,
+    pub id: SmolStr,
 }
 
 impl Acl {
@@ -80,7 +81,7 @@ impl Acl {
     pub(super) fn decode_list(input: &mut Reader) -> Result<Vec<Acl>, Malformed> {
         const MINIMUM: usize = 3 * size_of::<i32>();
         let acl = input.list(MINIMUM, |input| {
-            Ok(Acl { permissions: input.int()?, scheme: input.text_or_empty()?, id: input.text_or_empty()? })
+            Ok(Acl { permissions: input.int()?, scheme: input.word()?, id: input.word()? })
         })?;
         Ok(acl.unwrap_or_default())
     }

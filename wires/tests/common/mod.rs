@@ -64,13 +64,13 @@ fn data(text: &'static str) -> Option<Bytes> {
 }
 
 fn open_acl() -> Vec<Acl> {
-    vec![Acl { permissions: 31, scheme: text("world"), id: text("anyone") }]
+    vec![Acl { permissions: 31, scheme: "world".into(), id: "anyone".into() }]
 }
 
 fn two_acl() -> Vec<Acl> {
     vec![
-        Acl { permissions: 1, scheme: text("world"), id: text("anyone") },
-        Acl { permissions: 16, scheme: text("auth"), id: text("") },
+        Acl { permissions: 1, scheme: "world".into(), id: "anyone".into() },
+        Acl { permissions: 16, scheme: "auth".into(), id: "".into() },
     ]
 }
 
