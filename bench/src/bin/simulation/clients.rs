@@ -3,7 +3,9 @@
 
 use crate::program::{Counts, Operation, REPLICAS, Replica, operation};
 use quipu_bench::Failure;
-use quipu_lab::check::{Budget, History, OperationId, Register, RegisterInput, RegisterOutput, Verdict, check};
+use quipu_lab::check::{
+    Budget, History, OperationId, Register, RegisterInput, RegisterOutput, Verdict, check,
+};
 
 /// The clients of one run, one at each replica.
 pub(crate) struct Clients {

@@ -5,7 +5,9 @@ use crate::program::{LEAST_DELAY, LOSS, MOST_DELAY, Message, Outputs, REPLICAS, 
 use crate::system::{Execution, System};
 use quipu_base::{Durable, Env, Input, NodeId, Place, Protocol, Record};
 use quipu_bench::Failure;
-use quipu_lab::sim::{Delay, Emission, Handler, Link, Nanoseconds, NodeConfig, SECOND, SimConfig, Simulation};
+use quipu_lab::sim::{
+    Delay, Emission, Handler, Link, Nanoseconds, NodeConfig, SECOND, SimConfig, Simulation,
+};
 use std::time::Duration;
 
 /// Ours, as it is compared.
@@ -99,7 +101,12 @@ impl Handler<Node> for Clients {
 /// Links as the program wants them: a delay that is uniform between two bounds, loss, any order.
 pub(crate) fn link() -> Link {
     let [least, most] = [LEAST_DELAY, MOST_DELAY].map(|delay| delay.as_nanos() as Nanoseconds);
-    Link { delay: Delay::exactly(least).with_tail(1.0, most - least), loss: LOSS, duplicate: 0.0, reorder: 1.0 }
+    Link {
+        delay: Delay::exactly(least).with_tail(1.0, most - least),
+        loss: LOSS,
+        duplicate: 0.0,
+        reorder: 1.0,
+    }
 }
 
 /// Nobody else's nodes are busy while they handle something.

@@ -68,7 +68,12 @@ impl Sample {
 }
 
 /// Executes again and again for `time`, each time from the next seed.
-pub(crate) fn measure(system: &System, seed: u64, operations: u64, time: Duration) -> Result<Sample, Failure> {
+pub(crate) fn measure(
+    system: &System,
+    seed: u64,
+    operations: u64,
+    time: Duration,
+) -> Result<Sample, Failure> {
     let (begun, cpu) = (Instant::now(), cpu_time());
     let (mut executions, mut events, mut simulated) = (0, 0, Some(Duration::ZERO));
     while executions == 0 || begun.elapsed() < time {
