@@ -216,7 +216,7 @@ mod tests {
             let execution = |seed| (system.execute)(seed, 20).expect(system.name);
             let executions: Vec<_> = (0..4).map(execution).collect();
             assert!(executions.iter().any(|other| *other != executions[0]), "{}", system.name);
-            // A write or a read takes four messages if nothing goes wrong, and two more that come too late.
+            // A write or a read asks twice, each time two others, of whom both answer, if nothing goes wrong.
             let least = 20 * program::REPLICAS * 8;
             assert!(executions.iter().all(|one| (least * 8 / 10..least * 2).contains(&one.events)));
         }

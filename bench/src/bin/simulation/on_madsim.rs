@@ -84,10 +84,9 @@ async fn serve(id: u64, mut replica: Replica, watch: Watch) -> io::Result<()> {
     let mut is_set = false;
     replica.begin(&mut outputs);
     loop {
-        let mut buffer = [0; bytes::LENGTH];
         // Receiving is not given up when the timer fires: it takes a while, and a message would be lost.
-        let mut receiving = pin!(endpoint.recv_from(TAG, &mut buffer));
-        let (length, from) = loop {
+        let mut receiving = pin!(receive(&endpoint));
+        let (from, message) = loop {
             for (to, message) in outputs.messages.drain(..) {
                 madsim::task::spawn(send(endpoint.clone(), to, message));
             }
@@ -108,12 +107,17 @@ async fn serve(id: u64, mut replica: Replica, watch: Watch) -> io::Result<()> {
                 }
             }
         };
-        let stranger = || io::Error::other("not a message of a replica");
-        let from = (0..REPLICAS).find(|id| address(*id) == from).ok_or_else(stranger)?;
-        let message = bytes::decode(&buffer[..length]).ok_or_else(stranger)?;
         replica.receive(from, message, &mut outputs);
         watch.handled(id, &replica);
     }
+}
+
+async fn receive(endpoint: &Endpoint) -> io::Result<(u64, Message)> {
+    let mut buffer = [0; bytes::LENGTH];
+    let (length, from) = endpoint.recv_from(TAG, &mut buffer).await?;
+    let stranger = || io::Error::other("not a message of a replica");
+    let from = (0..REPLICAS).find(|id| address(*id) == from).ok_or_else(stranger)?;
+    Ok((from, bytes::decode(&buffer[..length]).ok_or_else(stranger)?))
 }
 
 async fn send(endpoint: Endpoint, to: u64, message: Message) -> io::Result<()> {

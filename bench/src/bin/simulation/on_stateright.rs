@@ -20,7 +20,9 @@ pub(crate) const SYSTEM: System = System {
     name: "stateright 0.31",
     includes: "a model checker's `spawn_simulation`: it knows no time, so any message under way may be next, and timers \
                fire when none is; each step copies the state and hashes it, to see whether it was there before; its \
-               own linearizability tester, asked once, at the end, whose history states share and do not hash",
+               own linearizability tester, asked once, at the end, whose history states share and do not hash; that tries orders one after \
+               the other and copies what is left of the history for each step, so that the row of long runs says more \
+               about it than about the simulation",
     execute,
 };
 

@@ -28,7 +28,7 @@ const PORT: u16 = 7000;
 const DELAY_CURVE: f64 = 1.594;
 /// How often a link fails, for one message. It loses that one and all that is under way between the two hosts; the
 /// test sees to it that in all one message in a hundred is lost.
-const FAIL_RATE: f64 = 0.005;
+const FAIL_RATE: f64 = 0.0031;
 
 fn run(seed: u64, operations: u64) -> Result<(Rc<RefCell<Clients>>, Duration), Failure> {
     let mut sim = turmoil::Builder::new()
