@@ -1,5 +1,6 @@
 //! The lab's command line.
 
+mod check;
 mod compare;
 mod ldfi;
 mod progress;
@@ -34,6 +35,18 @@ pub(crate) enum Command {
     /// Exit status: 0 the promise is kept, 1 it is broken, 2 the file makes no sense.
     #[command(verbatim_doc_comment)]
     Replay(ldfi::ReplayArguments),
+    /// Check anybody's history, recorded as JSON
+    ///
+    /// Says whether the history is as the model promises, and if not, shows the smallest part of it that is not:
+    /// with --picture, as a picture too.
+    ///
+    /// Exit status: 0 it is, 1 it is not, 2 the file or the command line makes no sense, 3 not decided.
+    ///
+    /// Examples:
+    ///   quipu lab check history.json --model register
+    ///   quipu lab check - --model queue --picture violation.svg < history.jsonl
+    #[command(verbatim_doc_comment, after_long_help = check::help())]
+    Check(check::Arguments),
     /// Measure the search against its paper: both tables, ours beside them, as Markdown
     ///
     /// Exit status: 0 every row is met, 1 some row is missed.
@@ -89,6 +102,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::List(arguments) => ldfi::list(arguments),
         Command::Ldfi(arguments) => ldfi::run(arguments)?,
         Command::Replay(arguments) => ldfi::replay(arguments)?,
+        Command::Check(arguments) => return check::run(arguments),
         Command::Compare(arguments) => compare::run(arguments)?,
         Command::Sim(arguments) => {
             sim::run(arguments)?;
