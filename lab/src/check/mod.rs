@@ -2,13 +2,18 @@
 //!
 //! * [`History`] is what a client model records: who asked what and when, and what came of it.
 //! * [`linearizability`] asks whether some order of the operations explains every answer.
+//! * [`transactions`] asks which isolation levels a history of transactions contradicts.
 //! * [`sessions`] asks whether each session saw time go forward, as ZooKeeper promises.
 
+mod diagram;
+mod graph;
 mod history;
 pub mod linearizability;
 mod models;
 pub mod sessions;
+pub mod transactions;
 
+pub use diagram::{Arrow, Diagram, Node, Tone};
 pub use history::{Completion, History, Operation, OperationId};
 pub use linearizability::{Budget, Model, Verdict, Violation, check, check_by_key};
 pub use models::{Register, RegisterInput, RegisterOutput};
