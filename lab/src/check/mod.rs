@@ -3,10 +3,13 @@
 //! * [`History`] is what a client model records: who asked what and when, and what came of it.
 //! * [`linearizability`] asks whether some order of the operations explains every answer.
 //! * [`transactions`] asks which isolation levels a history of transactions contradicts.
+//! * [`causal`] and [`guarantees`] ask the same of registers: causal consistency, and what a session is promised.
 //! * [`sessions`] asks whether each session saw time go forward, as ZooKeeper promises.
 
+pub mod causal;
 mod diagram;
 mod graph;
+pub mod guarantees;
 mod history;
 pub mod linearizability;
 mod models;
