@@ -29,7 +29,8 @@ mod explain;
 use super::causal::{Action, History};
 use super::diagram::Diagram;
 use super::graph::{Budget, Edge, Graph};
-use super::transactions::Malformed;
+use super::file::Malformed;
+use super::transactions::malformed;
 use super::transactions::precedence::{Interval, reduced};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -85,6 +86,14 @@ pub enum Order {
     RealTime,
     /// The store numbers the states of each register, and clients saw the numbers.
     Versions,
+}
+
+impl Order {
+    /// What there is to know from a history alone: its versions, if it has any.
+    pub fn of(history: &History) -> Order {
+        let numbered = history.operations().iter().any(|operation| operation.version.is_some());
+        if numbered { Order::Versions } else { Order::Unknown }
+    }
 }
 
 /// Guarantees that cannot have been kept.
@@ -285,7 +294,7 @@ impl<'a> States<'a> {
                 (Some(state), Some(version)) => versions.push((register, version, state)),
                 // Of a write that was not answered only its readers may know the version.
                 (Some(_), None) if operation.completed.is_some() => {
-                    return Err(Malformed(format!("#{number} has no version, and others do")));
+                    return Err(malformed(format!("#{number} has no version, and others do")));
                 }
                 _ => {}
             }
@@ -296,7 +305,7 @@ impl<'a> States<'a> {
             let [(register, one, older), (_, other, newer)] = [pair[0], pair[1]];
             if one == other {
                 let name = self.history.name(super::causal::Register(register));
-                return Err(Malformed(format!("#{older} and #{newer} both wrote version {one} of {name}")));
+                return Err(malformed(format!("#{older} and #{newer} both wrote version {one} of {name}")));
             }
             edges.push(Self::older(older, newer));
         }
@@ -305,7 +314,7 @@ impl<'a> States<'a> {
         let mut states: Vec<(u32, u64)> = versions.iter().map(|(_, version, state)| (*state, *version)).collect();
         states.sort_unstable();
         match states.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            Some(pair) => Err(Malformed(format!(
+            Some(pair) => Err(malformed(format!(
                 "what #{} wrote has two versions, {} and {}",
                 pair[0].0, pair[0].1, pair[1].1
             ))),

@@ -2,17 +2,20 @@
 //! instant between its call and its return, explain every answer?
 //!
 //! The search is that of Wing and Gong (1993) with Lowe's memory of what was tried ("Testing for linearizability",
-//! 2017); [`search`] tells what it adds for reads and for operations that were never answered.
+//! 2017); `search.rs` tells what it adds. A model may know better than to search, as registers do to which every
+//! value is written once. A violation is narrowed down to a few operations: `smallest.rs` tells to which.
 
+mod report;
 mod search;
+mod smallest;
 
 use super::history::{Completion, History, Operation};
 use search::{Found, search};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Debug, Display};
 use std::hash::Hash;
 
-/// A sequential specification.
+/// A sequential specification, and what makes checks against it fast and their findings small.
 pub trait Model {
     /// What the object holds.
     type State: Clone + Hash + Eq + Debug;
@@ -38,6 +41,72 @@ pub trait Model {
     fn only_reads(&self, _input: &Self::Input, _output: &Self::Output) -> bool {
         false
     }
+
+    /// Whether an operation that was answered so may as well take effect as soon as its answer is right: if any
+    /// order goes on from there, so does one that begins with this operation (or with one that is right at the
+    /// same time, eager too, and returned before it). So it is with what only reads, and needs not be said of that
+    /// again. Only makes checks faster.
+    fn is_eager(&self, _input: &Self::Input, _output: &Self::Output) -> bool {
+        false
+    }
+
+    /// In which order a search had best try operations that may all be next: those with the least number first.
+    /// Without a guide it is the order of their calls. Only makes checks faster.
+    fn guide(&self, _parts: &[Part<'_, Self::Input, Self::Output>]) -> Option<Vec<u64>> {
+        None
+    }
+
+    /// Whether there is an order, if the model knows without a search. Only makes checks faster.
+    fn decide(&self, _parts: &[Part<'_, Self::Input, Self::Output>]) -> Option<Decision> {
+        None
+    }
+
+    /// Changes what is dropped of a history until it may be left out: from every order that explains `parts`,
+    /// taking out what is dropped must leave an order that explains the rest. (Unanswered operations that stay may
+    /// be taken out too: they need not happen.) So what leans on something dropped, as a read on the write of its
+    /// value, is dropped too, and what cannot be missed is kept. By default all but answered operations that only
+    /// read are kept. Only makes findings smaller.
+    fn leave_out(&self, parts: &[Part<'_, Self::Input, Self::Output>], dropped: &mut [bool]) {
+        for (part, dropped) in parts.iter().zip(dropped) {
+            *dropped &= part.output.is_some_and(|output| self.only_reads(part.input, output));
+        }
+    }
+}
+
+/// An operation that did not fail, as far as a part of a history knows it: one that was answered later than what is
+/// looked at counts as unanswered.
+#[derive(Debug)]
+pub struct Part<'a, I, O> {
+    /// Its number in the history.
+    pub number: usize,
+    /// Who asked.
+    pub process: u64,
+    /// What was asked.
+    pub input: &'a I,
+    /// The answer.
+    pub output: Option<&'a O>,
+    /// When it was asked for.
+    pub invoked: u64,
+    /// When the answer came: if there is one.
+    pub returned: Option<u64>,
+}
+
+impl<I, O> Clone for Part<'_, I, O> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I, O> Copy for Part<'_, I, O> {}
+
+/// What a model knows without a search.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// There is an order.
+    Order,
+    /// There is none, and there would be none if these parts (by their position) were all: the others may be left
+    /// out, see [`Model::leave_out`].
+    NoOrder(Vec<usize>),
 }
 
 /// How many steps of the model a check may take before it gives up.
@@ -62,12 +131,16 @@ pub enum Verdict {
     Undecided,
 }
 
-/// The smallest prefix of a history that no order explains.
+/// A part of a history that no order explains, and which shows by itself that no order explains the whole.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// The operations of the prefix, by their number in the history that was checked. One that returned after
-    /// the end of the prefix counts as unanswered.
+    /// The operations of the part, by their number in the history that was checked.
     pub operations: Vec<usize>,
+    /// The moment of the return that makes it a violation: up to any earlier one there is an order. An operation
+    /// that returned later counts as unanswered.
+    pub end: u64,
+    /// How many operations had been called by then, on the same key: what the part was narrowed down from.
+    pub out_of: usize,
     /// The longest explanation that was found, in its order. Where unanswered operations are many, it may contain
     /// one of them more than once: even so nothing longer was found.
     pub explained: Vec<usize>,
@@ -114,121 +187,39 @@ pub fn check_by_key<M: Model, K: Ord>(
 }
 
 type Operations<M> = [Operation<<M as Model>::Input, <M as Model>::Output>];
+type PartOf<'a, M> = Part<'a, <M as Model>::Input, <M as Model>::Output>;
 
 fn check_some<M: Model>(model: &M, operations: &Operations<M>, numbers: &[usize], budget: Budget) -> Verdict {
-    match search(model, operations, numbers, u64::MAX, budget) {
+    let mut purse = budget.0;
+    match judge(model, &parts::<M>(operations, numbers, u64::MAX), &mut purse) {
         Found::Order => Verdict::Linearizable,
         Found::Nothing => Verdict::Undecided,
-        Found::NoOrder(stuck) => smallest_prefix(model, operations, numbers, budget, stuck),
+        Found::NoOrder => Verdict::Violation(smallest::violation(model, operations, numbers, budget)),
     }
 }
 
-/// Narrows a violation down to the earliest return that makes it one. A prefix of a linearizable history is
-/// linearizable, so bisection finds it.
-fn smallest_prefix<M: Model>(
-    model: &M,
-    operations: &Operations<M>,
-    numbers: &[usize],
-    budget: Budget,
-    stuck: Vec<usize>,
-) -> Verdict {
-    let mut returns: Vec<u64> = numbers.iter().filter_map(|number| returned(&operations[*number])).collect();
-    returns.sort_unstable();
-    let (mut explained, mut end) = (stuck, u64::MAX);
-    let (mut low, mut high) = (0, returns.len());
-    // Invariant: with everything up to returns[high] there is no order (at the end: with everything).
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        match search(model, operations, numbers, returns[middle], budget) {
-            Found::NoOrder(stuck) => {
-                (explained, end) = (stuck, returns[middle]);
-                high = middle;
-            }
-            // What cannot be decided cannot be the report; a longer prefix can.
-            Found::Order | Found::Nothing => low = middle + 1,
-        }
-    }
-    Verdict::Violation(describe(model, operations, numbers, end, explained))
-}
-
-fn returned<I, O>(operation: &Operation<I, O>) -> Option<u64> {
-    match operation.completion {
-        Completion::Ok { at, .. } => Some(at),
-        Completion::Fail | Completion::Unknown => None,
+/// What can be said of `parts` for the steps in the purse.
+fn judge<M: Model>(model: &M, parts: &[PartOf<'_, M>], purse: &mut u64) -> Found {
+    match model.decide(parts) {
+        Some(Decision::Order) => Found::Order,
+        Some(Decision::NoOrder(_)) => Found::NoOrder,
+        None => search(model, parts, purse),
     }
 }
 
-fn describe<M: Model>(
-    model: &M,
-    operations: &Operations<M>,
-    numbers: &[usize],
-    end: u64,
-    explained: Vec<usize>,
-) -> Violation {
-    let within = |number: &&usize| operations[**number].invoked <= end;
-    let happened = |number: &&usize| !matches!(operations[**number].completion, Completion::Fail);
-    let prefix: Vec<usize> = numbers.iter().filter(within).filter(happened).copied().collect();
-    let placed: HashSet<usize> = explained.iter().copied().collect();
-    let answered = |number: &&usize| returned(&operations[**number]).is_some_and(|at| at <= end);
-    let unexplained: Vec<usize> =
-        prefix.iter().filter(answered).filter(|number| !placed.contains(number)).copied().collect();
-    let report = report(model, operations, end, &explained, &unexplained);
-    Violation { operations: prefix, explained, unexplained, report }
-}
-
-/// How many operations of each kind a report shows: the end of the story is what matters.
-const SHOWN: usize = 20;
-
-fn report<M: Model>(
-    model: &M,
-    operations: &Operations<M>,
-    end: u64,
-    explained: &[usize],
-    unexplained: &[usize],
-) -> String {
-    let mut state = model.initial();
-    let mut lines = vec!["not linearizable; the longest order that explains the answers so far:".to_owned()];
-    let skipped = explained.len().saturating_sub(SHOWN);
-    if skipped > 0 {
-        lines.push(format!("  ... {skipped} operations"));
-    }
-    for (position, number) in explained.iter().enumerate() {
+/// Those of the operations that did not fail and were called by `end`, as they stood then.
+fn parts<'a, M: Model>(operations: &'a Operations<M>, numbers: &[usize], end: u64) -> Vec<PartOf<'a, M>> {
+    let part = |number: &usize| {
         let operation = &operations[*number];
-        let output = output_by(operation, end);
-        state = model.step(&state, &operation.input, output).expect("the order was found step by step");
-        if position >= skipped {
-            lines.push(format!("  {}  then {state:?}", line(*number, operation, end)));
-        }
-    }
-    lines.push("and no place in it for:".to_owned());
-    lines.extend(
-        unexplained
-            .iter()
-            .take(SHOWN)
-            .map(|number| format!("  {}", line(*number, &operations[*number], end))),
-    );
-    if unexplained.len() > SHOWN {
-        lines.push(format!("  ... {} more", unexplained.len() - SHOWN));
-    }
-    lines.join("\n")
-}
-
-/// The answer, if it came by `end`.
-fn output_by<I, O>(operation: &Operation<I, O>, end: u64) -> Option<&O> {
-    match &operation.completion {
-        Completion::Ok { at, output } if *at <= end => Some(output),
-        _ => None,
-    }
-}
-
-fn line<I: Debug, O: Debug>(number: usize, operation: &Operation<I, O>, end: u64) -> String {
-    let Operation { process, input, invoked, .. } = operation;
-    match (output_by(operation, end), returned(operation)) {
-        (Some(output), Some(at)) => {
-            format!("#{number} process {process} [{invoked} .. {at}] {input:?} -> {output:?}")
-        }
-        _ => format!("#{number} process {process} [{invoked} .. ?] {input:?}"),
-    }
+        let (output, returned) = match &operation.completion {
+            Completion::Fail => return None,
+            Completion::Ok { at, output } if *at <= end => (Some(output), Some(*at)),
+            Completion::Ok { .. } | Completion::Unknown => (None, None),
+        };
+        let Operation { process, ref input, invoked, .. } = *operation;
+        (invoked <= end).then_some(Part { number: *number, process, input, output, invoked, returned })
+    };
+    numbers.iter().filter_map(part).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What clients of a store of registers did, process by process.
 
-use crate::check::transactions::Malformed;
+use crate::check::file::Malformed;
+use crate::check::transactions::malformed;
 use std::collections::BTreeMap;
 
 /// A register, by its number in the [`History`].
@@ -98,7 +99,7 @@ impl History {
             let Action::Write(value) = operation.action else { continue };
             if let Some(first) = writers.insert((operation.register, value), number as u32) {
                 let name = self.name(operation.register);
-                return Err(Malformed(format!(
+                return Err(malformed(format!(
                     "{value} is written to {name} twice, by #{first} and #{number}: writes to a register must be unique"
                 )));
             }
@@ -117,7 +118,7 @@ impl History {
             if let Some((before, end)) = last.insert(operation.process, (number, at)) {
                 if operation.invoked < end {
                     let process = operation.process;
-                    return Err(Malformed(format!(
+                    return Err(malformed(format!(
                         "process {process} begins #{number} before #{before} is over: a process does one thing at a time"
                     )));
                 }

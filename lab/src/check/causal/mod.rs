@@ -10,17 +10,19 @@
 //! A write of which nobody knows what came of it counts if it was read, and then as if a process of its own had done
 //! it after what its process did before: it may have taken effect at any later time.
 
+mod events;
 mod explain;
 mod history;
 mod memory;
 mod order;
 mod patterns;
 
+pub use events::from_events;
 pub use history::{Action, History, Operation, Register};
 pub use patterns::Pattern;
 
 use super::diagram::Diagram;
-use super::transactions::Malformed;
+use super::file::Malformed;
 use order::Order;
 use std::fmt;
 

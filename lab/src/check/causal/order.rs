@@ -3,7 +3,7 @@
 
 use super::history::{Action, History};
 use crate::check::graph::{Edge, Graph};
-use crate::check::transactions::Malformed;
+use crate::check::file::Malformed;
 use std::collections::BTreeMap;
 
 /// No such operation.

@@ -4,373 +4,371 @@
 //! what the object then holds. From each one the search tries every operation that may be next: one that was
 //! called before the first return of an operation that has not taken effect. It is depth-first, without
 //! recursion, over the list of calls and returns of Lowe and Porcupine, from which operations are lifted and put
-//! back. Three observations keep it small:
+//! back. These observations keep it small and quick:
 //!
 //! * An operation that only reads may as well take effect as soon as its answer is right: if any order works, so
-//!   does the one with this operation moved to the front. So nothing else is tried in its place.
+//!   does the one with this operation moved to the front. So nothing else is tried in its place. A model may know
+//!   more of that kind ([`Model::is_eager`]).
+//! * On the way down no configuration can come twice, since each has more operations than the last. So it is
+//!   enough to remember those that have led nowhere, and a search that hardly ever turns back remembers hardly
+//!   anything.
+//! * A set of operations is known by the exclusive or of random numbers, one for each: telling two sets apart
+//!   costs the same for ten operations and for a million.
+//! * Which operation is tried first decides how often the search turns back ([`Model::guide`]).
 //! * An unanswered operation need not take effect until an answered one needs it. So unanswered operations are
 //!   tried last, in sequences that end with an answered operation, shortest first; of several that ask the same,
 //!   the one called first.
 //! * A configuration in which more unanswered operations are used up than in another, and which is otherwise the
 //!   same, is no better. So it is not tried after the other.
 
-use super::{Model, Operations, output_by, returned};
-use crate::check::Completion;
-use crate::check::linearizability::Budget;
-use crate::sim::stream;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+mod failed;
+mod list;
+
+use super::{Model, PartOf};
+use crate::check::map::Map;
+use failed::{Failed, Used, one_more, remember};
+use list::{Class, END, HEAD, List};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// What a search found.
 pub(super) enum Found {
     /// An order.
     Order,
-    /// That there is none; and the longest partial one, as numbers of operations.
-    NoOrder(Vec<usize>),
+    /// That there is none.
+    NoOrder,
     /// Nothing within the budget.
     Nothing,
 }
 
-/// Searches for an order of the operations up to `end`.
+/// Searches for an order, for as many steps as are in the purse.
 ///
 /// To show that there is none, the exact search must try every set of unanswered operations that may have taken
 /// effect so far: hopeless where there are many. So if it does not come to an end soon, a search comes between
 /// in which each of them may take effect any number of times. That one has few configurations, and where even it
 /// finds no order there is none; only where it does, the exact search must go on.
-pub(super) fn search<M: Model>(
+pub(super) fn search<M: Model>(model: &M, parts: &[PartOf<'_, M>], purse: &mut u64) -> Found {
+    run(model, parts, purse, &mut None)
+}
+
+/// The longest beginning of an order, of parts that have none, as positions.
+pub(super) fn longest_order<M: Model>(model: &M, parts: &[PartOf<'_, M>], steps: u64) -> Vec<usize> {
+    let mut longest = Some(Vec::new());
+    run(model, parts, &mut { steps }, &mut longest);
+    longest.unwrap_or_default()
+}
+
+fn run<M: Model>(
     model: &M,
-    operations: &Operations<M>,
-    numbers: &[usize],
-    end: u64,
-    budget: Budget,
+    parts: &[PartOf<'_, M>],
+    purse: &mut u64,
+    longest: &mut Option<Vec<usize>>,
 ) -> Found {
-    let begin = |repeats| Search::new(model, operations, numbers, end, repeats);
-    let exact = begin(false);
-    if exact.classes.is_empty() {
-        return exact.run(budget);
-    }
-    let soon = 10_000 + 50 * numbers.len() as u64;
-    match exact.run(Budget(budget.0.min(soon))) {
-        Found::Nothing => {}
+    let mut begin = |repeats: bool, purse: &mut u64, limit: u64| {
+        let mut search = Search::new(model, parts, repeats, longest.is_some());
+        let found = search.run(limit.min(*purse));
+        *purse = purse.saturating_sub(search.steps);
+        if let Some(longest) = longest.as_mut().filter(|longest| longest.len() < search.longest.len()) {
+            *longest = search.longest;
+        }
+        found
+    };
+    let all_answered = parts.iter().all(|part| part.output.is_some());
+    let soon = if all_answered { u64::MAX } else { 10_000 + 50 * parts.len() as u64 };
+    match begin(false, purse, soon) {
+        Found::Nothing if *purse > 0 && !all_answered => {}
         found => return found,
     }
-    match begin(true).run(budget) {
-        Found::NoOrder(longest) => Found::NoOrder(longest),
-        Found::Order | Found::Nothing => begin(false).run(budget),
+    match begin(true, purse, u64::MAX) {
+        Found::NoOrder => Found::NoOrder,
+        Found::Order | Found::Nothing => begin(false, purse, u64::MAX),
     }
-}
-
-/// One call or return in the list.
-#[derive(Clone, Copy)]
-struct Entry {
-    previous: usize,
-    next: usize,
-    /// Index into `Search::items`.
-    item: usize,
-    is_return: bool,
-}
-
-/// Where the list ends.
-const END: usize = usize::MAX;
-
-/// One answered operation.
-struct Item {
-    /// Its number in the history.
-    number: usize,
-    call: usize,
-    ret: usize,
-    /// A random number; a set of operations is known by the exclusive or of theirs. In 128 bits two sets that a
-    /// search can live to see do not share one.
-    signature: u128,
-    only_reads: bool,
-}
-
-/// Unanswered operations that ask the same.
-struct Class {
-    /// Their calls (as positions in the list) and numbers, earliest first.
-    members: Vec<(usize, usize)>,
-}
-
-/// How many of each class are used up, without those of which none is; ascending.
-type Used = Rc<[(usize, usize)]>;
-
-/// The standard hasher is keyed at random unless told otherwise; here everything is reproducible.
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
-
-/// A step: some unanswered operations, then an answered one.
-struct Child<S> {
-    via: Vec<usize>,
-    item: usize,
-    state: S,
-    used: Used,
 }
 
 /// A configuration on the way, and what is still to be tried from it.
 struct Frame<S> {
-    /// The numbers of the operations of the step that led here.
-    step: Vec<usize>,
-    /// The answered one of them.
+    /// The unanswered operations that took effect just before the answered one that led here, as positions.
+    via: Vec<usize>,
+    /// The answered one.
     item: Option<usize>,
-    children: VecDeque<Child<S>>,
-    /// What can be reached by unanswered operations alone, and has not led on yet: state, used, via.
-    beyond: VecDeque<(S, Used, Vec<usize>)>,
+    state: S,
+    used: Used,
+    /// Whether nothing else was to be tried in its place.
+    forced: bool,
+    /// Where the search for eager operations begins: those before it were tried in this very state.
+    begin: usize,
+    stage: Stage,
+    beyond: Option<Box<Beyond<S>>>,
+}
+
+/// What comes next from a configuration.
+enum Stage {
+    /// An operation that is eager.
+    Eager,
+    /// The answered operations from this entry of the list on.
+    From(usize),
+    /// These answered operations, the last first.
+    These(Vec<usize>),
+    /// Sequences of unanswered operations.
+    Unanswered,
+    /// Nothing: there is no order from here.
+    Nothing,
+}
+
+/// What can be reached from a configuration by unanswered operations.
+struct Beyond<S> {
+    /// What is reached by them alone, and has not led on yet: state, used, via.
+    waiting: VecDeque<(S, Used, Vec<usize>)>,
     /// The same, and what has led on.
     reached: Map<S, Vec<Used>>,
+    /// What is reached by an answered operation after them.
+    exits: VecDeque<Frame<S>>,
 }
 
-struct Search<'a, M: Model> {
+struct Search<'a, 'p, M: Model> {
     model: &'a M,
-    operations: &'a Operations<M>,
-    end: u64,
+    parts: &'a [PartOf<'p, M>],
     /// Whether an unanswered operation may take effect any number of times.
     repeats: bool,
-    items: Vec<Item>,
+    list: List,
     classes: Vec<Class>,
-    /// Entry 0 is the head.
-    entries: Vec<Entry>,
+    ranks: Option<Vec<u64>>,
     /// Which answered operations have taken effect.
     taken: u128,
-    seen: Map<(u128, M::State), Vec<Used>>,
+    failed: Failed<M::State>,
     steps: u64,
+    /// Whether the longest order counts, and that order.
+    track: bool,
+    deepest: usize,
+    longest: Vec<usize>,
 }
 
-impl<'a, M: Model> Search<'a, M> {
-    /// Lays out the calls and returns up to `end`. At one instant calls come first: operations that touch
-    /// overlap, so that an order between them is never invented.
-    fn new(model: &'a M, operations: &'a Operations<M>, numbers: &[usize], end: u64, repeats: bool) -> Self {
-        let mut times: Vec<(u64, bool, usize)> = Vec::new();
-        for number in numbers {
-            let operation = &operations[*number];
-            if operation.invoked <= end && !matches!(operation.completion, Completion::Fail) {
-                times.push((operation.invoked, false, *number));
-                times.extend(returned(operation).filter(|at| *at <= end).map(|at| (at, true, *number)));
-            }
-        }
-        times.sort_unstable();
-        let head = Entry { previous: END, next: END, item: END, is_return: false };
-        let mut search = Search {
+impl<'a, 'p, M: Model> Search<'a, 'p, M> {
+    fn new(model: &'a M, parts: &'a [PartOf<'p, M>], repeats: bool, track: bool) -> Self {
+        let (list, classes) = list::lay_out(model, parts);
+        let failed = Failed::new(!classes.is_empty());
+        let ranks = model.guide(parts);
+        assert!(ranks.as_ref().is_none_or(|ranks| ranks.len() == parts.len()), "a guide ranks every part");
+        Search {
             model,
-            operations,
-            end,
+            parts,
             repeats,
-            items: Vec::new(),
-            classes: Vec::new(),
-            entries: vec![head],
+            list,
+            classes,
+            ranks,
             taken: 0,
-            seen: Map::default(),
+            failed,
             steps: 0,
-        };
-        search.lay_out(&times);
-        search
-    }
-
-    fn lay_out(&mut self, times: &[(u64, bool, usize)]) {
-        let mut signatures = stream(0, "signatures", 0);
-        let mut item_of: Map<usize, usize> = Map::default();
-        for (_, is_return, number) in times {
-            let operation = &self.operations[*number];
-            let at = self.entries.len();
-            let item = match output_by(operation, self.end) {
-                None => {
-                    self.classify(*number, at);
-                    continue;
-                }
-                Some(_) if *is_return => item_of[number],
-                Some(output) => {
-                    let only_reads = self.model.only_reads(&operation.input, output);
-                    let signature = signatures.u128(..);
-                    self.items.push(Item { number: *number, call: at, ret: END, signature, only_reads });
-                    item_of.insert(*number, self.items.len() - 1);
-                    self.items.len() - 1
-                }
-            };
-            if *is_return {
-                self.items[item].ret = at;
-            }
-            self.entries[at - 1].next = at;
-            self.entries.push(Entry { previous: at - 1, next: END, item, is_return: *is_return });
+            track,
+            deepest: 0,
+            longest: Vec::new(),
         }
     }
 
-    /// Puts an unanswered operation, called just before the list's entry `at`, with those that ask the same.
-    fn classify(&mut self, number: usize, at: usize) {
-        let input = &self.operations[number].input;
-        let same = |class: &&mut Class| self.operations[class.members[0].1].input == *input;
-        match self.classes.iter_mut().find(same) {
-            Some(class) => class.members.push((at, number)),
-            None => self.classes.push(Class { members: vec![(at, number)] }),
-        }
-    }
-
-    fn run(mut self, budget: Budget) -> Found {
-        let root = self.expand(Vec::new(), None, self.model.initial(), Rc::from([]));
-        let mut frames = vec![root];
-        let mut longest: Vec<usize> = Vec::new();
-        let mut deepest = 0;
-        while self.entries[0].next != END {
-            if self.steps > budget.0 {
+    fn run(&mut self, budget: u64) -> Found {
+        let mut frames = vec![Frame::new(Vec::new(), None, self.model.initial(), Rc::from([]))];
+        while self.list.entries[HEAD].next != END {
+            if self.steps > budget {
+                self.note(&frames);
                 return Found::Nothing;
             }
-            let depth = frames.len();
-            let Some(frame) = frames.last_mut() else { return Found::NoOrder(longest) };
-            if let Some(child) = frame.children.pop_front() {
-                let taken = self.taken ^ self.items[child.item].signature;
-                let tried = self.seen.entry((taken, child.state.clone())).or_default();
-                // Comparing is work too: long lists of incomparable sets must use the budget up.
-                self.steps += tried.len() as u64;
-                if remember(tried, &child.used) {
-                    self.lift(child.item);
-                    let mut step = child.via;
-                    step.push(self.items[child.item].number);
-                    frames.push(self.expand(step, Some(child.item), child.state, child.used));
-                }
-            } else if let Some((state, used, via)) = frame.beyond.pop_front() {
-                self.go_beyond(frame, &state, &used, &via);
+            let Some(frame) = frames.last_mut() else { return Found::NoOrder };
+            if let Some(child) = self.next(frame) {
+                let item = child.item.expect("a step ends with an answered operation");
+                self.taken ^= self.list.items[item].signature;
+                self.list.lift(item);
+                frames.push(child);
             } else {
-                if depth > deepest {
-                    deepest = depth;
-                    longest = frames.iter().flat_map(|frame| frame.step.iter().copied()).collect();
-                }
-                if let Some(item) = frames.pop().and_then(|frame| frame.item) {
-                    self.unlift(item);
-                }
+                self.note(&frames);
+                self.turn_back(&mut frames);
             }
         }
         Found::Order
     }
 
-    /// A configuration that was just reached, and what may be next.
-    fn expand(
-        &mut self,
-        step: Vec<usize>,
-        item: Option<usize>,
-        state: M::State,
-        used: Used,
-    ) -> Frame<M::State> {
-        let mut frame =
-            Frame { step, item, children: VecDeque::new(), beyond: VecDeque::new(), reached: Map::default() };
-        let mut at = self.entries[0].next;
-        while at != END && !self.entries[at].is_return {
-            let item = self.entries[at].item;
-            at = self.entries[at].next;
-            let Some(next) = self.try_item(item, &state) else { continue };
-            let child = Child { via: Vec::new(), item, state: next, used: used.clone() };
-            if self.items[item].only_reads {
-                frame.children = VecDeque::from([child]);
-                return frame;
+    /// The next configuration to go on to.
+    fn next(&mut self, frame: &mut Frame<M::State>) -> Option<Frame<M::State>> {
+        loop {
+            match &mut frame.stage {
+                Stage::Eager => {
+                    if let Some(child) = self.eager(frame) {
+                        frame.stage = Stage::Nothing;
+                        return Some(child);
+                    }
+                    frame.stage = self.answered();
+                }
+                Stage::From(at) => match self.list.call(*at) {
+                    Some(item) => {
+                        *at = self.list.entries[*at].next;
+                        if let Some(child) = self.attempt(item, &frame.state, &frame.used) {
+                            return Some(child);
+                        }
+                    }
+                    None => frame.stage = Stage::Unanswered,
+                },
+                Stage::These(items) => match items.pop() {
+                    Some(item) => {
+                        if let Some(child) = self.attempt(item, &frame.state, &frame.used) {
+                            return Some(child);
+                        }
+                    }
+                    None => frame.stage = Stage::Unanswered,
+                },
+                Stage::Unanswered => {
+                    let exit = if self.classes.is_empty() { None } else { self.beyond(frame) };
+                    if exit.is_none() {
+                        frame.stage = Stage::Nothing;
+                    }
+                    return exit;
+                }
+                Stage::Nothing => return None,
             }
-            frame.children.push_back(child);
         }
-        if !self.classes.is_empty() {
-            frame.reached.insert(state.clone(), vec![used.clone()]);
-            frame.beyond.push_back((state, used, Vec::new()));
+    }
+
+    /// The eager operation to go on with, if the answer of one is right. One that only reads is as good as any;
+    /// of the others it must be the one that returned first.
+    fn eager(&mut self, frame: &Frame<M::State>) -> Option<Frame<M::State>> {
+        let mut at = if frame.begin == HEAD { self.list.entries[HEAD].next } else { frame.begin };
+        let mut best: Option<(usize, M::State)> = None;
+        while let Some(item) = self.list.call(at) {
+            at = self.list.entries[at].next;
+            let found = &self.list.items[item];
+            if !found.is_eager {
+                continue;
+            }
+            let (only_reads, ret) = (found.only_reads, found.ret);
+            let Some(next) = self.step(item, &frame.state) else { continue };
+            if only_reads {
+                // What stands before it was tried in this state, unless something that changes the state waits.
+                let after = if at == ret { self.list.entries[ret].next } else { at };
+                let begin = if best.is_none() { after } else { HEAD };
+                let forced = Frame::new(Vec::new(), Some(item), next, frame.used.clone());
+                return Some(Frame { forced: true, begin, ..forced });
+            }
+            if best.as_ref().is_none_or(|(other, _)| ret < self.list.items[*other].ret) {
+                best = Some((item, next));
+            }
         }
-        frame
+        let (item, next) = best?;
+        Some(Frame { forced: true, ..Frame::new(Vec::new(), Some(item), next, frame.used.clone()) })
+    }
+
+    /// The stage in which the answered operations that are not eager are tried.
+    fn answered(&self) -> Stage {
+        let first = self.list.entries[HEAD].next;
+        let Some(ranks) = &self.ranks else { return Stage::From(first) };
+        let mut items: Vec<usize> = self.list.calls_from(first).collect();
+        items.retain(|item| !self.list.items[*item].is_eager);
+        items.sort_by_key(|item| std::cmp::Reverse((ranks[self.list.items[*item].part], *item)));
+        Stage::These(items)
+    }
+
+    /// The configuration after an answered operation, if its answer is right and it may lead anywhere.
+    fn attempt(&mut self, item: usize, state: &M::State, used: &Used) -> Option<Frame<M::State>> {
+        if self.list.items[item].is_eager {
+            return None;
+        }
+        let next = self.step(item, state)?;
+        let taken = self.taken ^ self.list.items[item].signature;
+        (!self.failed.has(taken, &next, used, &mut self.steps))
+            .then(|| Frame::new(Vec::new(), Some(item), next, used.clone()))
+    }
+
+    /// The next configuration that unanswered operations lead to, with an answered one after them.
+    fn beyond(&mut self, frame: &mut Frame<M::State>) -> Option<Frame<M::State>> {
+        let (state, used) = (&frame.state, &frame.used);
+        let beyond = frame.beyond.get_or_insert_with(|| {
+            let mut reached: Map<M::State, Vec<Used>> = Map::default();
+            reached.insert(state.clone(), vec![used.clone()]);
+            let waiting = VecDeque::from([(state.clone(), used.clone(), Vec::new())]);
+            Box::new(Beyond { waiting, reached, exits: VecDeque::new() })
+        });
+        loop {
+            while let Some(exit) = beyond.exits.pop_front() {
+                let item = exit.item.expect("an exit is an answered operation");
+                let taken = self.taken ^ self.list.items[item].signature;
+                if !self.failed.has(taken, &exit.state, &exit.used, &mut self.steps) {
+                    return Some(exit);
+                }
+            }
+            let (state, used, via) = beyond.waiting.pop_front()?;
+            self.go_beyond(beyond, &state, &used, &via);
+        }
     }
 
     /// Tries every unanswered operation that may be next after `via`, and after each every answered one.
-    fn go_beyond(&mut self, frame: &mut Frame<M::State>, state: &M::State, used: &Used, via: &[usize]) {
-        let first_return = self.first_return();
+    fn go_beyond(&mut self, beyond: &mut Beyond<M::State>, state: &M::State, used: &Used, via: &[usize]) {
+        let first_return = self.list.first_return();
         for class in 0..self.classes.len() {
             let count = used.iter().find(|(of, _)| *of == class).map_or(0, |(_, count)| *count);
-            let Some((call, number)) = self.classes[class].members.get(count).copied() else { continue };
+            let Some((call, part)) = self.classes[class].members.get(count).copied() else { continue };
             if call > first_return {
                 continue;
             }
             self.steps += 1;
-            let input = &self.operations[number].input;
+            let input = self.parts[part].input;
             let Some(next) = self.model.step(state, input, None).filter(|next| next != state) else {
                 continue;
             };
             let more = if self.repeats { used.clone() } else { one_more(used, class) };
-            let tried = frame.reached.entry(next.clone()).or_default();
+            let tried = beyond.reached.entry(next.clone()).or_default();
             self.steps += tried.len() as u64;
             if !remember(tried, &more) {
                 continue;
             }
-            let via: Vec<usize> = via.iter().copied().chain([number]).collect();
-            self.add_exits(frame, &next, &more, &via);
-            frame.beyond.push_back((next, more, via));
-        }
-    }
-
-    /// The answered operations that may be next after `via`.
-    fn add_exits(&mut self, frame: &mut Frame<M::State>, state: &M::State, used: &Used, via: &[usize]) {
-        let mut at = self.entries[0].next;
-        while at != END && !self.entries[at].is_return {
-            let item = self.entries[at].item;
-            at = self.entries[at].next;
-            if let Some(next) = self.try_item(item, state) {
-                frame.children.push_back(Child { via: via.to_vec(), item, state: next, used: used.clone() });
+            let via: Vec<usize> = via.iter().copied().chain([part]).collect();
+            let calls: Vec<usize> = self.list.calls_from(self.list.entries[HEAD].next).collect();
+            for item in calls {
+                if let Some(after) = self.step(item, &next) {
+                    beyond.exits.push_back(Frame::new(via.clone(), Some(item), after, more.clone()));
+                }
             }
+            beyond.waiting.push_back((next, more, via));
         }
-    }
-
-    /// The first return in the list: what was called after it cannot be next.
-    fn first_return(&self) -> usize {
-        let mut at = self.entries[0].next;
-        while at != END && !self.entries[at].is_return {
-            at = self.entries[at].next;
-        }
-        at
     }
 
     /// What the object holds after an answered operation, if that can take effect now.
-    fn try_item(&mut self, item: usize, state: &M::State) -> Option<M::State> {
+    fn step(&mut self, item: usize, state: &M::State) -> Option<M::State> {
         self.steps += 1;
-        let operation = &self.operations[self.items[item].number];
-        let next = self.model.step(state, &operation.input, output_by(operation, self.end))?;
-        let reads = self.items[item].only_reads;
-        assert!(!reads || next == *state, "an operation that only reads has changed the state");
+        let item = &self.list.items[item];
+        let part = &self.parts[item.part];
+        let next = self.model.step(state, part.input, part.output)?;
+        assert!(!item.only_reads || next == *state, "an operation that only reads has changed the state");
         Some(next)
     }
 
-    /// Takes an operation that has taken effect out of the list.
-    fn lift(&mut self, item: usize) {
-        self.taken ^= self.items[item].signature;
-        for entry in [self.items[item].call, self.items[item].ret] {
-            let Entry { previous, next, .. } = self.entries[entry];
-            self.entries[previous].next = next;
-            if next != END {
-                self.entries[next].previous = previous;
-            }
+    /// Gives a configuration up for good.
+    fn turn_back(&mut self, frames: &mut Vec<Frame<M::State>>) {
+        let Some(frame) = frames.pop() else { return };
+        let Some(item) = frame.item else { return };
+        // Of a forced step, the configuration before it will be remembered.
+        if !frame.forced {
+            self.failed.add(self.taken, frame.state, frame.used);
+        }
+        self.taken ^= self.list.items[item].signature;
+        self.list.put_back(item);
+    }
+
+    /// Keeps the order so far, if it counts and is the longest.
+    fn note(&mut self, frames: &[Frame<M::State>]) {
+        if self.track && frames.len() > self.deepest {
+            self.deepest = frames.len();
+            let step = |frame: &Frame<M::State>| {
+                frame
+                    .via
+                    .iter()
+                    .copied()
+                    .chain(frame.item.map(|item| self.list.items[item].part))
+                    .collect::<Vec<_>>()
+            };
+            self.longest = frames.iter().flat_map(step).collect();
         }
     }
-
-    /// Puts it back, in the opposite order.
-    fn unlift(&mut self, item: usize) {
-        self.taken ^= self.items[item].signature;
-        for entry in [self.items[item].ret, self.items[item].call] {
-            let Entry { previous, next, .. } = self.entries[entry];
-            self.entries[previous].next = entry;
-            if next != END {
-                self.entries[next].previous = entry;
-            }
-        }
-    }
 }
 
-/// Remembers what is used up, unless something at most as large is remembered already. Whether it was new.
-fn remember(tried: &mut Vec<Used>, used: &Used) -> bool {
-    if tried.iter().any(|earlier| is_within(earlier, used)) {
-        return false;
+impl<S> Frame<S> {
+    fn new(via: Vec<usize>, item: Option<usize>, state: S, used: Used) -> Self {
+        Frame { via, item, state, used, forced: false, begin: HEAD, stage: Stage::Eager, beyond: None }
     }
-    tried.push(used.clone());
-    true
-}
-
-/// Whether no class is used up more in `small` than in `large`.
-fn is_within(small: &Used, large: &Used) -> bool {
-    let mut large = large.iter();
-    small.iter().all(|(class, count)| large.any(|(of, more)| of == class && more >= count))
-}
-
-fn one_more(used: &Used, class: usize) -> Used {
-    let mut more = used.to_vec();
-    match more.binary_search_by_key(&class, |(of, _)| *of) {
-        Ok(at) => more[at].1 += 1,
-        Err(at) => more.insert(at, (class, 1)),
-    }
-    more.into()
 }

@@ -1,9 +1,10 @@
 //! Histories whose verdict is known, and thousands of small ones that a checker without any cleverness judges too.
 
+use super::super::models::{Counter, Mutex, Queue, QueueInput, QueueOutput, Set, Stack};
+use super::super::testing::{HistoryOf, Play, by_brute_force, random_history};
 use super::super::{Register, RegisterInput as Input, RegisterOutput as Output};
 use super::*;
 use quipu_base::Rng;
-use std::collections::VecDeque;
 
 type Registers = History<Input, Output>;
 
@@ -57,8 +58,8 @@ fn a_value_does_not_go_away_again() {
     ]);
     let Verdict::Violation(violation) = judge(&bad) else { panic!("a stale read passed") };
     assert_eq!(violation.operations, [0, 1, 2], "the later write has no part in it");
-    assert_eq!(violation.unexplained.len(), 1);
-    assert!(violation.report.contains("Read -> Value(None)"), "{violation}");
+    assert_eq!((violation.unexplained.len(), violation.out_of), (1, 3));
+    assert!(violation.report.contains("Read -> Value("), "{violation}");
 }
 
 #[test]
@@ -152,151 +153,119 @@ fn keys_are_judged_one_by_one() {
 
 #[test]
 fn a_spent_budget_is_not_a_verdict() {
-    let history = random_history(&mut Rng::with_seed(1), 40, 8, 0);
+    let history = random_history::<Register>(&mut Rng::with_seed(1), 40, 8, 0);
     assert_eq!(check(&Register, &history, Budget(3)), Verdict::Undecided);
 }
 
-/// A history of `processes` that each ask one thing after another of a real register, whose answers are right
-/// except for `wrong` percent of them.
-fn random_history(random: &mut Rng, operations: usize, processes: usize, wrong: u32) -> Registers {
-    let mut history = History::new();
-    let mut state = None;
-    let mut busy: Vec<Option<(super::super::OperationId, Input, Option<Output>)>> = vec![None; processes];
-    let mut time = 0;
-    while history.len() < operations || busy.iter().any(Option::is_some) {
-        time += random.u64(0..2);
-        let process = random.usize(..processes);
-        match busy[process].take() {
-            None if history.len() < operations => {
-                let input = match random.u32(0..5) {
-                    0..=1 => Input::Read,
-                    2..=3 => Input::Write(random.u64(1..4)),
-                    _ => Input::CompareAndSet(Some(random.u64(1..4)), random.u64(1..4)),
-                };
-                let id = history.invoke(process as u64, input, time);
-                busy[process] = Some((id, input, None));
-            }
-            None => {}
-            // First the operation takes effect, at some later turn its answer comes, or never.
-            Some((id, input, None)) => {
-                let output = answer(&mut state, input);
-                let output = if random.u32(0..100) < wrong { corrupt(random, output) } else { output };
-                busy[process] = if random.u32(0..10) == 0 { None } else { Some((id, input, Some(output))) };
-            }
-            Some((id, _, Some(output))) => history.ok(id, output, time),
-        }
-    }
-    history
-}
-
-fn answer(state: &mut Option<u64>, input: Input) -> Output {
-    match input {
-        Input::Read => Output::Value(*state),
-        Input::Write(value) => {
-            *state = Some(value);
-            Output::Written
-        }
-        Input::CompareAndSet(from, to) if *state == from => {
-            *state = Some(to);
-            Output::Set(true)
-        }
-        Input::CompareAndSet(..) => Output::Set(false),
-    }
-}
-
-fn corrupt(random: &mut Rng, output: Output) -> Output {
-    match output {
-        Output::Value(_) => Output::Value(Some(random.u64(1..4))),
-        Output::Written => Output::Written,
-        Output::Set(set) => Output::Set(!set),
-    }
-}
-
-/// Tries every order of every set of operations that contains all answered ones. No memory, no cleverness.
-fn by_brute_force(history: &Registers) -> bool {
-    fn explains(history: &Registers, state: Option<u64>, done: u32) -> bool {
-        let operations = history.operations();
-        let open = |at: &usize| done >> at & 1 == 0;
-        let answered = |at: &usize| returned(&operations[*at]).is_some();
-        if !(0..operations.len()).filter(open).any(|at| answered(&at)) {
-            return true;
-        }
-        (0..operations.len()).filter(open).any(|next| {
-            let called = operations[next].invoked;
-            let may_be_next = (0..operations.len())
-                .filter(open)
-                .all(|other| returned(&operations[other]).is_none_or(|returned| returned >= called));
-            let output = output_by(&operations[next], u64::MAX);
-            may_be_next
-                && !matches!(operations[next].completion, Completion::Fail)
-                && Register
-                    .step(&state, &operations[next].input, output)
-                    .is_some_and(|state| explains(history, state, done | 1 << next))
-        })
-    }
-    explains(history, None, 0)
-}
-
-#[test]
-fn brute_force_agrees_on_thousands_of_small_histories() {
+/// Every model is judged as brute force judges it, and what it finds holds.
+fn agrees_with_brute_force<P: Play>(seeds: u64) {
+    let model = P::default();
     let (mut good, mut bad) = (0, 0);
-    for seed in 0..6_000 {
+    for seed in 0..seeds {
         let mut random = Rng::with_seed(seed);
         let (operations, processes) = (random.usize(1..8), random.usize(1..5));
-        let history = random_history(&mut random, operations, processes, 15);
-        let expected = by_brute_force(&history);
-        match judge(&history) {
+        let history = random_history::<P>(&mut random, operations, processes, 15);
+        let expected = by_brute_force(&model, &prefix::<P>(&history, u64::MAX));
+        match check(&model, &history, Budget::default()) {
             Verdict::Linearizable => {
                 assert!(expected, "seed {seed}: {history:?}");
                 good += 1;
             }
             Verdict::Violation(violation) => {
                 assert!(!expected, "seed {seed}: {history:?}");
-                check_report(&history, &violation);
+                holds(&model, &history, &violation);
                 bad += 1;
             }
             Verdict::Undecided => panic!("seed {seed} is small"),
         }
     }
-    assert!(good > 1_000 && bad > 1_000, "{good} good, {bad} bad");
+    assert!(good > seeds / 6 && bad > seeds / 10, "{good} good, {bad} bad");
 }
 
-/// The prefix that is reported is a violation by itself, and would not be without its last return.
-fn check_report(history: &Registers, violation: &Violation) {
-    let operations = history.operations();
-    let last = |numbers: &[usize]| {
-        let ends =
-            violation.explained.iter().chain(numbers).filter_map(|number| returned(&operations[*number]));
-        ends.max()
-    };
-    let prefix = |end: u64| {
-        let mut cut = Registers::new();
-        for operation in operations.iter().filter(|operation| operation.invoked <= end) {
-            let id = cut.invoke(operation.process, operation.input, operation.invoked);
-            match (&operation.completion, output_by(operation, end)) {
-                (Completion::Fail, _) => cut.fail(id),
-                (_, Some(output)) => cut.ok(id, *output, returned(operation).unwrap_or(end)),
-                _ => {}
-            }
-        }
-        cut
-    };
-    assert!(!violation.unexplained.is_empty());
-    let ends: Vec<u64> =
-        violation.operations.iter().filter_map(|number| returned(&operations[*number])).collect();
-    let first_bad = ends.iter().copied().filter(|end| !by_brute_force(&prefix(*end))).min();
-    let first_bad = first_bad.expect("some return makes it a violation");
-    assert!(violation.operations.iter().all(|number| operations[*number].invoked <= first_bad));
-    assert!(last(&violation.unexplained).is_some());
-    if let Some(before) = ends.iter().copied().filter(|end| *end < first_bad).max() {
-        assert!(by_brute_force(&prefix(before)));
+fn prefix<M: Model>(history: &HistoryOf<M>, end: u64) -> Vec<PartOf<'_, M>> {
+    let numbers: Vec<usize> = (0..history.len()).collect();
+    parts::<M>(history.operations(), &numbers, end)
+}
+
+/// The part that is reported is a violation by itself and as small as it is said to be; the prefix that it is from
+/// would not be one without its last return; what is explained is an order.
+fn holds<M: Model>(model: &M, history: &HistoryOf<M>, violation: &Violation) {
+    let all = prefix::<M>(history, violation.end);
+    assert_eq!(all.len(), violation.out_of);
+    if let Some(before) = violation.end.checked_sub(1) {
+        assert!(by_brute_force(model, &prefix::<M>(history, before)), "an earlier return would do");
     }
+    let part: Vec<PartOf<'_, M>> =
+        all.into_iter().filter(|part| violation.operations.contains(&part.number)).collect();
+    assert_eq!(part.len(), violation.operations.len());
+    assert!(!by_brute_force(model, &part), "{history:?}: {violation:?}");
+    for at in 0..part.len() {
+        let mut dropped = vec![false; part.len()];
+        dropped[at] = true;
+        model.leave_out(&part, &mut dropped);
+        let rest: Vec<PartOf<'_, M>> =
+            (0..part.len()).filter(|at| !dropped[*at]).map(|at| part[at]).collect();
+        assert!(rest.len() == part.len() || by_brute_force(model, &rest), "{:?} could go", part[at]);
+    }
+    assert!(!violation.unexplained.is_empty());
+    let find = |number: &usize| part.iter().find(|part| part.number == *number).expect("it is in the part");
+    let mut state = model.initial();
+    for part in violation.explained.iter().map(find) {
+        state = model.step(&state, part.input, part.output).expect("the order explains the answers");
+    }
+    let answered = part.iter().filter(|part| part.output.is_some()).count();
+    let explained = violation.explained.iter().filter(|number| find(number).output.is_some()).count();
+    assert_eq!(explained + violation.unexplained.len(), answered);
+}
+
+#[test]
+fn brute_force_agrees_on_thousands_of_small_histories() {
+    agrees_with_brute_force::<Register>(6_000);
+    agrees_with_brute_force::<Set>(3_000);
+    agrees_with_brute_force::<Queue>(3_000);
+    agrees_with_brute_force::<Stack>(3_000);
+    agrees_with_brute_force::<Counter>(3_000);
+    agrees_with_brute_force::<Mutex>(3_000);
+}
+
+/// What is left of a history with an order has an order: whatever is left out makes no violation of its own.
+fn leaving_out_is_sound<P: Play>(seeds: u64) {
+    let model = P::default();
+    let mut smaller = 0;
+    for seed in 0..seeds {
+        let mut random = Rng::with_seed(seed);
+        let (operations, processes) = (random.usize(2..9), random.usize(1..5));
+        let history = random_history::<P>(&mut random, operations, processes, 5);
+        let parts = prefix::<P>(&history, u64::MAX);
+        if !by_brute_force(&model, &parts) {
+            continue;
+        }
+        for _ in 0..8 {
+            let mut dropped: Vec<bool> = parts.iter().map(|_| random.u32(0..3) == 0).collect();
+            model.leave_out(&parts, &mut dropped);
+            let rest: Vec<PartOf<'_, P>> =
+                (0..parts.len()).filter(|at| !dropped[*at]).map(|at| parts[at]).collect();
+            smaller += usize::from(!rest.is_empty() && rest.len() < parts.len());
+            assert!(by_brute_force(&model, &rest), "seed {seed}: {parts:?} without {dropped:?}");
+        }
+    }
+    assert!(smaller > seeds as usize / 2, "{smaller} parts only");
+}
+
+#[test]
+fn leaving_operations_out_makes_no_violation() {
+    leaving_out_is_sound::<Register>(4_000);
+    leaving_out_is_sound::<Set>(2_000);
+    leaving_out_is_sound::<Queue>(2_000);
+    leaving_out_is_sound::<Stack>(2_000);
+    leaving_out_is_sound::<Counter>(2_000);
+    leaving_out_is_sound::<Mutex>(2_000);
 }
 
 #[test]
 fn long_histories_of_many_processes_are_judged_quickly() {
     for seed in 0..2 {
-        let history = random_history(&mut Rng::with_seed(seed), 10_000, 12, 0);
+        let history = random_history::<Register>(&mut Rng::with_seed(seed), 10_000, 12, 0);
         assert_eq!(check(&Register, &history, Budget(5_000_000)), Verdict::Linearizable, "seed {seed}");
     }
 }
@@ -306,7 +275,7 @@ fn one_wrong_answer_in_a_long_history_is_found_where_it_is() {
     let mut found = 0;
     for seed in 0..4 {
         let mut random = Rng::with_seed(seed);
-        let good = random_history(&mut random, 2_000, 6, 0);
+        let good = random_history::<Register>(&mut random, 2_000, 6, 0);
         let mut bad = Registers::new();
         let mut spoilt = None;
         for (number, operation) in good.operations().iter().enumerate() {
@@ -320,40 +289,11 @@ fn one_wrong_answer_in_a_long_history_is_found_where_it_is() {
         let Verdict::Violation(violation) = check(&Register, &bad, Budget::default()) else { continue };
         let spoilt = spoilt.expect("there are reads in the second half");
         assert!(violation.unexplained.contains(&spoilt), "seed {seed}: {violation}");
-        assert!(violation.operations.len() < spoilt + 30, "the prefix ends where the wrong answer does");
+        assert_eq!(violation.operations, [spoilt], "nobody ever wrote what it has read");
+        assert!(violation.out_of < spoilt + 30, "the prefix ends where the wrong answer does");
         found += 1;
     }
     assert_eq!(found, 4);
-}
-
-/// A first-in-first-out queue: a model whose states are not small, and whose operations seldom commute.
-struct Queue;
-
-impl Model for Queue {
-    type State = VecDeque<u64>;
-    type Input = Option<u64>;
-    type Output = Option<u64>;
-
-    fn initial(&self) -> VecDeque<u64> {
-        VecDeque::new()
-    }
-
-    fn step(
-        &self,
-        state: &VecDeque<u64>,
-        input: &Option<u64>,
-        output: Option<&Option<u64>>,
-    ) -> Option<VecDeque<u64>> {
-        let mut state = state.clone();
-        let answer = match input {
-            Some(value) => {
-                state.push_back(*value);
-                None
-            }
-            None => state.pop_front(),
-        };
-        output.is_none_or(|output| *output == answer).then_some(state)
-    }
 }
 
 #[test]
@@ -361,17 +301,50 @@ fn a_queue_keeps_its_order() {
     let queue = |first: u64, second: u64| {
         let mut history = History::new();
         for (call, ret, input, output) in [
-            (1, 2, Some(1), None),
-            (3, 4, Some(2), None),
-            (5, 6, None, Some(first)),
-            (7, 8, None, Some(second)),
+            (1, 2, QueueInput::Put(1), QueueOutput::Put),
+            (3, 4, QueueInput::Put(2), QueueOutput::Put),
+            (5, 6, QueueInput::Take, QueueOutput::Taken(Some(first))),
+            (7, 8, QueueInput::Take, QueueOutput::Taken(Some(second))),
         ] {
             let id = history.invoke(1, input, call);
             history.ok(id, output, ret);
         }
-        check(&Queue, &history, Budget::default())
+        (check(&Queue, &history, Budget::default()), check(&Stack, &history, Budget::default()))
     };
-    assert_eq!(queue(1, 2), Verdict::Linearizable);
-    assert!(matches!(queue(2, 1), Verdict::Violation(_)));
-    assert!(matches!(queue(1, 1), Verdict::Violation(_)));
+    assert!(matches!(queue(1, 2), (Verdict::Linearizable, Verdict::Violation(_))));
+    assert!(matches!(queue(2, 1), (Verdict::Violation(_), Verdict::Linearizable)));
+    assert!(matches!(queue(1, 1), (Verdict::Violation(_), Verdict::Violation(_))));
+}
+
+#[test]
+fn a_violation_in_a_long_history_is_shown_by_a_few_operations() {
+    let mut history = HistoryOf::<Queue>::new();
+    let mut at = 0;
+    let mut both = |history: &mut HistoryOf<Queue>, first: (QueueInput, QueueOutput), second| {
+        let asked = [first, second].map(|(input, output)| {
+            at += 1;
+            (history.invoke(at % 5, input, at), output)
+        });
+        for (id, output) in asked {
+            at += 1;
+            history.ok(id, output, at);
+        }
+    };
+    let put = |value| (QueueInput::Put(value), QueueOutput::Put);
+    let taken = |value| (QueueInput::Take, QueueOutput::Taken(Some(value)));
+    both(&mut history, put(1), put(2));
+    for value in 1..500 {
+        both(&mut history, put(value + 2), taken(value));
+    }
+    both(&mut history, put(1_000), taken(500));
+    both(&mut history, put(1_001), taken(501));
+    both(&mut history, taken(1_001), put(1_002));
+    both(&mut history, taken(1_000), put(1_003));
+    let Verdict::Violation(violation) = check(&Queue, &history, Budget::default()) else {
+        panic!("1001 came out before 1000")
+    };
+    let shown: Vec<_> =
+        violation.operations.iter().map(|number| history.operations()[*number].input).collect();
+    let (one, other) = (QueueInput::Put(1_000), QueueInput::Put(1_001));
+    assert_eq!(shown, [one, other, QueueInput::Take], "{violation}");
 }

@@ -1,7 +1,8 @@
 //! Who appended what, and who read which list: the history by key instead of by transaction.
 
-use super::Malformed;
 use super::history::{History, MicroOperation, Outcome};
+use super::malformed;
+use crate::check::file::Malformed;
 
 /// No such place.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -56,7 +57,7 @@ impl Index {
         if let Some(pair) = sites.windows(2).find(|pair| same(&pair[0], &pair[1])) {
             let mut numbers = [pair[0].transaction, pair[1].transaction];
             numbers.sort_unstable();
-            return Err(Malformed(format!(
+            return Err(malformed(format!(
                 "{} is appended to {} twice, by T{} and T{}: appends to a list must be unique",
                 pair[0].element,
                 history.name(super::Key(pair[0].key)),

@@ -8,6 +8,7 @@
 //!
 //! * [`History`] is what clients did, [`check`] judges it, [`Report`] tells which [`Level`]s hold and, for what does
 //!   not, the smallest [`Anomaly`]s in words and as a picture.
+//! * [`from_events`] reads the `txn` operations of a file, written as Jepsen and Elle do.
 
 //!
 //! What is found is there: a violation is never an artefact of the inference. The converse holds for serializability,
@@ -22,6 +23,7 @@
 mod anomalies;
 mod cycles;
 mod dependencies;
+mod events;
 
 mod explain;
 mod found;
@@ -34,21 +36,15 @@ mod versions;
 
 pub use anomalies::{Anomaly, AnomalyKind, CycleClass, Level, Report, Through};
 
+pub use events::from_events;
 pub use history::{History, Key, MicroOperation, Outcome, Transaction};
 
-use std::fmt;
+use super::file::{Malformed, Place};
 
-/// A history that cannot be judged, and why.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Malformed(pub String);
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// A history as a whole that cannot be judged.
+pub(super) fn malformed(problem: String) -> Malformed {
+    Malformed { place: Place::File, problem }
 }
-
-impl std::error::Error for Malformed {}
 
 /// Judges a history.
 ///
