@@ -75,15 +75,18 @@ const LANE: usize = 26;
 /// The longest line that is drawn in full.
 const LONGEST: usize = 110;
 
+/// Every rule names the picture's class, since in a page the rules of one picture reach all others.
 const STYLE: &str = "\
-svg{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;background:#fbfbfa}\
-text{fill:#24292f}.title{font-weight:700;font-size:15px}.name{font-weight:700}.box{fill:#fff;stroke:#8c959f}\
-.arrow{fill:none;stroke-width:2}.write{--c:#57606a}.read{--c:#1a7f37}.missed{--c:#cf222e}.process{--c:#0969da}\
-.time{--c:#8250df}.arrow,.chip{stroke:var(--c)}.head,.chip{fill:var(--c)}.chip+text{fill:#fff;font-weight:700}\
-.missed.arrow{stroke-dasharray:6 4}.time.arrow{stroke-dasharray:2 4}\
-@media(prefers-color-scheme:dark){svg{background:#0d1117}text{fill:#e6edf3}.box{fill:#161b22;stroke:#6e7681}\
-.write{--c:#8b949e}.read{--c:#3fb950}.missed{--c:#ff7b72}.process{--c:#58a6ff}.time{--c:#bc8cff}\
-.chip+text{fill:#0d1117}}";
+.why{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;background:#fbfbfa}\
+.why text{fill:#24292f}.why .title{font-weight:700;font-size:15px}.why .name{font-weight:700}\
+.why .box{fill:#fff;stroke:#8c959f}.why .arrow{fill:none;stroke-width:2}\
+.why .write{--c:#57606a}.why .read{--c:#1a7f37}.why .missed{--c:#cf222e}.why .process{--c:#0969da}\
+.why .time{--c:#8250df}.why .arrow,.why .chip{stroke:var(--c)}.why .head,.why .chip{fill:var(--c)}\
+.why .chip+text{fill:#fff;font-weight:700}.why .missed.arrow{stroke-dasharray:6 4}\
+.why .time.arrow{stroke-dasharray:2 4}\
+@media(prefers-color-scheme:dark){.why{background:#0d1117}.why text{fill:#e6edf3}\
+.why .box{fill:#161b22;stroke:#6e7681}.why .write{--c:#8b949e}.why .read{--c:#3fb950}\
+.why .missed{--c:#ff7b72}.why .process{--c:#58a6ff}.why .time{--c:#bc8cff}.why .chip+text{fill:#0d1117}}";
 
 impl Diagram {
     /// The picture, as an SVG document.
@@ -156,7 +159,7 @@ impl Layout {
     fn draw(&self, diagram: &Diagram) -> String {
         let (width, height) = (self.width, self.height);
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
+            "<svg class=\"why\" xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
              role=\"img\"><title>{0}</title><style>{STYLE}</style><text class=\"title\" x=\"{MARGIN}\" y=\"{1}\">{0}</text>\n",
             escape(&diagram.title),
             MARGIN + 10,

@@ -63,9 +63,8 @@ impl Graph {
     pub(super) fn part(&self, nodes: &[u32]) -> Graph {
         let place = |node: u32| nodes.binary_search(&node).ok().map(|place| place as u32);
         let leaving = nodes.iter().flat_map(|node| &self.edges[self.range(*node)]);
-        let edges = leaving.filter_map(|edge| {
-            Some(Edge { from: place(edge.from)?, to: place(edge.to)?, ..*edge })
-        });
+        let edges =
+            leaving.filter_map(|edge| Some(Edge { from: place(edge.from)?, to: place(edge.to)?, ..*edge }));
         Graph::new(nodes.len(), self.free, edges.collect())
     }
 
@@ -334,8 +333,9 @@ mod tests {
         let long = [(0, 1, 1), (1, 2, 1), (2, 0, 1)];
         let short = [(3, 4, 1), (4, 3, 2)];
         let both = graph(5, &[long.as_slice(), short.as_slice()].concat());
-        let lengths =
-            |labels| both.shortest_cycle(labels, &mut Budget(100)).map(|cycle| cycle.len()).unwrap_or_default();
+        let lengths = |labels| {
+            both.shortest_cycle(labels, &mut Budget(100)).map(|cycle| cycle.len()).unwrap_or_default()
+        };
         assert_eq!((lengths(1), lengths(3), lengths(2)), (3, 2, 0));
         let free = graph(6, &[(0, 1, 1), (1, 0, 1), (2, 3, 1), (3, 4, 128), (4, 2, 128)]);
         let cycle = free.shortest_cycle(129, &mut Budget(100)).expect("there are two");

@@ -28,8 +28,8 @@ mod explain;
 
 use super::causal::{Action, History};
 use super::diagram::Diagram;
-use super::graph::{Budget, Edge, Graph};
 use super::file::Malformed;
+use super::graph::{Budget, Edge, Graph};
 use super::transactions::malformed;
 use super::transactions::precedence::{Interval, reduced};
 use std::collections::BTreeMap;
@@ -311,7 +311,8 @@ impl<'a> States<'a> {
         }
         let firsts = versions.chunk_by(|one, other| one.0 == other.0);
         edges.extend(firsts.map(|chunk| Self::older(initial + chunk[0].0, chunk[0].2)));
-        let mut states: Vec<(u32, u64)> = versions.iter().map(|(_, version, state)| (*state, *version)).collect();
+        let mut states: Vec<(u32, u64)> =
+            versions.iter().map(|(_, version, state)| (*state, *version)).collect();
         states.sort_unstable();
         match states.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => Err(malformed(format!(

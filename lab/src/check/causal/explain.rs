@@ -1,7 +1,6 @@
 //! Patterns as stories: the operations, and the shortest chains of causes between them.
 
-use super::order::{NOTHING, Order, PROGRAM, READS};
-use super::order::MUST;
+use super::order::{MUST, NOTHING, Order, PROGRAM, READS};
 use super::patterns::Pattern;
 use super::{Action, Violation};
 use crate::check::diagram::{Arrow, Diagram, Node, Tone};
@@ -12,6 +11,8 @@ use std::collections::BTreeMap;
 const EXAMPLES: usize = 8;
 /// How many edges the search for a short story may look at.
 const EDGES: u64 = 20_000_000;
+
+const KNOWN: &str = "the clocks say that one comes before the other";
 
 /// Why one operation comes before another.
 struct Step {
@@ -77,22 +78,19 @@ impl<'a> Found<'a> {
         // A chain of one process may go on from the end of the cycle to its start.
         let start = cycle.iter().position(|edge| edge.label != PROGRAM).unwrap_or_default();
         cycle.rotate_left(start);
-        let steps = self.steps(&cycle);
+        let mut steps = self.steps(&cycle);
+        steps.extend(self.reasons(&cycle));
         self.tell(pattern, steps);
     }
 
     /// A read of nothing that follows a write.
-    pub(super) fn not_seen(
-        &mut self,
-        pattern: Pattern,
-        write: u32,
-        read: u32,
-        demands: &[(u32, u32, u32)],
-    ) {
+    pub(super) fn not_seen(&mut self, pattern: Pattern, write: u32, read: u32, demands: &[(u32, u32, u32)]) {
         if self.count(pattern) {
-            let mut steps = self.chain(write, read, demands);
+            let walk = self.walk(write, read, demands).expect(KNOWN);
+            let mut steps = self.steps(&walk);
             let words = format!("{}, without #{write}", self.says(read));
             steps.push(Step { from: read, to: write, label: "missed", tone: Tone::Missed, words });
+            steps.extend(self.reasons(&walk));
             self.tell(pattern, steps);
         }
     }
@@ -100,21 +98,33 @@ impl<'a> Found<'a> {
     /// A read of a write that another overwrote, which the read follows.
     pub(super) fn overwritten(&mut self, source: u32, write: u32, read: u32) {
         if self.count(Pattern::WriteCORead) {
-            let mut steps = self.chain(source, write, &[]);
-            steps.extend(self.chain(write, read, &[]));
+            let mut walk = self.walk(source, write, &[]).expect(KNOWN);
+            walk.extend(self.walk(write, read, &[]).expect(KNOWN));
+            let mut steps = self.steps(&walk);
             let words = format!("{}, which is #{source}'s, and #{write} had overwritten it", self.says(read));
             steps.push(Step { from: read, to: write, label: "missed", tone: Tone::Missed, words });
             self.tell(Pattern::WriteCORead, steps);
         }
     }
 
-    /// The shortest chain of causes.
-    fn chain(&self, from: u32, to: u32, demands: &[(u32, u32, u32)]) -> Vec<Step> {
+    /// The shortest chain of causes, if there is one.
+    fn walk(&self, from: u32, to: u32, demands: &[(u32, u32, u32)]) -> Option<Vec<Edge>> {
         let graph = self.order.graph(demands);
         let labels = PROGRAM | READS | MUST;
-        let mut budget = Budget(u64::MAX);
-        let walk = graph.walk(from, to, labels, u32::MAX, &mut Scratch::default(), &mut budget);
-        self.steps(&walk.expect("the clocks say that one comes before the other"))
+        graph.walk(from, to, labels, u32::MAX, &mut Scratch::default(), &mut Budget(u64::MAX))
+    }
+
+    /// Why the reads that demand something come after the writes that they demand it of, where causes alone show it.
+    fn reasons(&self, walk: &[Edge]) -> Vec<Step> {
+        let demands = walk.iter().filter(|edge| edge.label == MUST);
+        let chains = demands.filter_map(|edge| self.walk(edge.from, edge.evidence[0], &[]));
+        let mut steps: Vec<Step> = Vec::new();
+        for step in chains.flat_map(|chain| self.steps(&chain)) {
+            if steps.iter().all(|other| (other.from, other.to) != (step.from, step.to)) {
+                steps.push(step);
+            }
+        }
+        steps
     }
 
     /// Edges as sentences. Several steps of one process are one.

@@ -2,8 +2,8 @@
 //! Hamza 2017, section 4). By vector clocks: how much of each session an operation comes after.
 
 use super::history::{Action, History};
-use crate::check::graph::{Edge, Graph};
 use crate::check::file::Malformed;
+use crate::check::graph::{Edge, Graph};
 use std::collections::BTreeMap;
 
 /// No such operation.
@@ -126,15 +126,16 @@ impl<'a> Order<'a> {
     pub(super) fn clocks(&self, more: &[(u32, u32)]) -> Option<Clocks> {
         let successors = Successors::of(self, more);
         let count = self.session.len();
-        let mut clocks =
-            Clocks { width: self.sessions.len(), counts: vec![0; count * self.sessions.len()] };
+        let mut clocks = Clocks { width: self.sessions.len(), counts: vec![0; count * self.sessions.len()] };
         let mut waits_for = successors.waits_for();
-        let mut ready: Vec<u32> = (0..count as u32).filter(|number| waits_for[*number as usize] == 0).collect();
+        let mut ready: Vec<u32> =
+            (0..count as u32).filter(|number| waits_for[*number as usize] == 0).collect();
         let mut done = 0;
         while let Some(number) = ready.pop() {
             done += 1;
             if self.counts(number) {
-                let own = &mut clocks.counts[number as usize * clocks.width + self.session[number as usize] as usize];
+                let own = &mut clocks.counts
+                    [number as usize * clocks.width + self.session[number as usize] as usize];
                 *own = (*own).max(self.place[number as usize] + 1);
             }
             for next in successors.of_one(number) {
@@ -152,7 +153,9 @@ impl<'a> Order<'a> {
     pub(super) fn graph(&self, more: &[(u32, u32, u32)]) -> Graph {
         let mut edges = Vec::new();
         for number in (0..self.session.len() as u32).filter(|number| self.counts(*number)) {
-            for (from, label) in [(self.before[number as usize], PROGRAM), (self.source[number as usize], READS)] {
+            for (from, label) in
+                [(self.before[number as usize], PROGRAM), (self.source[number as usize], READS)]
+            {
                 if from != NOTHING {
                     edges.push(Edge { from, to: number, label, evidence: [NOTHING; 2] });
                 }

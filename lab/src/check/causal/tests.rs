@@ -45,12 +45,14 @@ pub(in crate::check) fn replicated(seed: u64, operations: usize, processes: usiz
     let mut sent: Vec<Vec<(Vec<usize>, usize, i64)>> = vec![Vec::new(); processes];
     for number in 0..operations {
         let process = random.usize(..processes);
-        for _ in 0..random.usize(..4) {
+        for _ in 0..random.usize(..2 * processes) {
             let from = random.usize(..processes);
             let next = replicas[process].applied[from];
-            let Some((after, register, value)) = sent[from].get(next).filter(|_| from != process) else { continue };
+            let Some((after, register, value)) = sent[from].get(next).filter(|_| from != process) else {
+                continue;
+            };
             let known = after.iter().zip(&replicas[process].applied).all(|(after, applied)| after <= applied);
-            if known || (bug == Bug::ForgetsCauses && random.u32(0..50) == 0) {
+            if known || (bug == Bug::ForgetsCauses && random.bool()) {
                 let replica = &mut replicas[process];
                 replica.applied[from] += 1;
                 replica.values[*register] = Some(*value);

@@ -9,8 +9,8 @@ use crate::check::graph::Edge;
 pub(super) fn title(guarantees: &[Guarantee]) -> String {
     let names: Vec<String> = guarantees.iter().map(Guarantee::to_string).collect();
     match &names[..] {
-        [one] => format!("{one}: was not kept"),
-        [most @ .., last] => format!("{} and {last}: were not kept together", most.join(", ")),
+        [one] => format!("violated: {one}"),
+        [most @ .., last] => format!("violated, one or the other: {} and {last}", most.join(", ")),
         [] => String::new(),
     }
 }
@@ -78,7 +78,7 @@ fn step(states: &States<'_>, edge: &Edge, to: u32, order: Order) -> Step {
     let [one, other] = edge.evidence;
     let process = states.history.operations()[one as usize].process;
     let words = format!(
-        "process {process} {}, and then {}: by {guarantee}, {} is not newer than {}",
+        "process {process} {}, and then {}: by {guarantee}, {} is older than {}",
         did(states, one),
         did(states, other),
         show(states, edge.from),

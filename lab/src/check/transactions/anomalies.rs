@@ -232,7 +232,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} transactions committed; {} of their appends were never read", self.committed, self.unseen)?;
+        write!(
+            f,
+            "{} transactions committed; {} of their appends were never read",
+            self.committed, self.unseen
+        )?;
         match self.strongest() {
             Some(level) => write!(f, "\nthe strongest level that holds is: {level}")?,
             None => write!(f, "\nnot even read uncommitted holds")?,

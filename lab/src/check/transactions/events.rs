@@ -18,7 +18,8 @@ pub fn from_events(events: &[Event]) -> Result<History, Malformed> {
             return Err(at(format!("its \"f\" is \"txn\", not {:?}", recorded.f)));
         }
         let (outcome, value, event) = end(&recorded);
-        let operations = steps(value, outcome, &mut history).map_err(|problem| Malformed::event(event, problem))?;
+        let operations =
+            steps(value, outcome, &mut history).map_err(|problem| Malformed::event(event, problem))?;
         history.push(Transaction {
             process: recorded.process,
             invoked: recorded.invoked as u64,
@@ -48,14 +49,17 @@ fn steps(value: &Value, outcome: Outcome, history: &mut History) -> Result<Vec<M
 fn one_step(step: &Value, outcome: Outcome, history: &mut History) -> Result<MicroOperation, String> {
     let parts = step.as_array().map(Vec::as_slice);
     let Some([Value::String(f), key, value]) = parts else {
-        return Err(format!("a step of a transaction is [\"append\", key, element] or [\"r\", key, list], not {step}"));
+        return Err(format!(
+            "a step of a transaction is [\"append\", key, element] or [\"r\", key, list], not {step}"
+        ));
     };
     let key = match key {
         Value::String(name) => history.key(name),
         Value::Number(number) => history.key(&number.to_string()),
         other => return Err(format!("a key is a word or a number, not {other}")),
     };
-    let whole = |value: &Value| value.as_i64().ok_or_else(|| format!("an element is a whole number, not {value}"));
+    let whole =
+        |value: &Value| value.as_i64().ok_or_else(|| format!("an element is a whole number, not {value}"));
     match (f.as_str(), value) {
         ("append", element) => Ok(MicroOperation::Append { key, element: whole(element)? }),
         ("r", Value::Array(list)) => {

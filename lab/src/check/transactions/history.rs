@@ -85,7 +85,9 @@ impl History {
         if let Outcome::Committed { at } = transaction.outcome {
             assert!(at >= transaction.invoked, "a transaction ends before it begins");
         }
-        assert!(transaction.operations.iter().all(|operation| (operation.key().0 as usize) < self.names.len()));
+        assert!(
+            transaction.operations.iter().all(|operation| (operation.key().0 as usize) < self.names.len())
+        );
         self.transactions.push(transaction);
         self.transactions.len() - 1
     }

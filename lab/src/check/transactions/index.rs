@@ -65,7 +65,8 @@ impl Index {
                 numbers[1],
             )));
         }
-        readings.sort_unstable_by_key(|reading| (reading.key, reading.length, reading.transaction, reading.step));
+        readings
+            .sort_unstable_by_key(|reading| (reading.key, reading.length, reading.transaction, reading.step));
         let site_starts = starts(history.keys(), sites.iter().map(|site| site.key));
         let reading_starts = starts(history.keys(), readings.iter().map(|reading| reading.key));
         Ok(Index { sites, site_starts, readings, reading_starts })

@@ -88,9 +88,14 @@ fn internal(
     found: &mut Found<'_>,
 ) {
     found.add(AnomalyKind::Internal, 1, || {
-        let whole: Vec<i64> = expected.read.unwrap_or_default().iter().chain(&expected.appended).copied().collect();
+        let whole: Vec<i64> =
+            expected.read.unwrap_or_default().iter().chain(&expected.appended).copied().collect();
         let end = if expected.read.is_some() { "" } else { "something that ends with " };
         let (name, list, whole) = (history.name(key), list_in_short(list), list_in_short(&whole));
-        alone(number, "internal", format!("T{number} read {name} as {list}, where it should have been {end}{whole}"))
+        alone(
+            number,
+            "internal",
+            format!("T{number} read {name} as {list}, where it should have been {end}{whole}"),
+        )
     });
 }

@@ -15,7 +15,7 @@
 //! strong session and strict serializability, since for lists the inferred dependencies are all that there are: a
 //! history that is reported to have the level has an order that explains it. For the levels below, it means that
 //! nothing that was seen contradicts them. A lost append is one that nobody sees although it was acknowledged: it is a
-//! G-single-process or G-single-realtime, since in a serial order it could still come last.
+//! G0 or a G-single through a process or real time, since in a serial order it could still come last.
 //!
 //! Left out: predicates (so G2 is G2-item and repeatable read is serializability), registers, and what transactions
 //! read whose outcome is unknown.
@@ -24,7 +24,6 @@ mod anomalies;
 mod cycles;
 mod dependencies;
 mod events;
-
 mod explain;
 mod found;
 mod history;
@@ -35,7 +34,6 @@ mod reads;
 mod versions;
 
 pub use anomalies::{Anomaly, AnomalyKind, CycleClass, Level, Report, Through};
-
 pub use events::from_events;
 pub use history::{History, Key, MicroOperation, Outcome, Transaction};
 
@@ -59,7 +57,8 @@ pub fn check(history: &History) -> Result<Report, Malformed> {
     let graph = dependencies::graph(history, &index, &versions);
     let tell = |edge: &crate::check::graph::Edge| explain::step(history, &index, edge);
     cycles::find(&graph, history.transactions().len() as u32, &tell, &mut found);
-    let unseen = index.sites.iter().filter(|site| !site.seen && versions.committed[site.transaction as usize]);
+    let unseen =
+        index.sites.iter().filter(|site| !site.seen && versions.committed[site.transaction as usize]);
     let unseen = unseen.count();
     let committed = versions.committed.iter().filter(|committed| **committed).count();
     let (counts, anomalies) = found.into_parts();

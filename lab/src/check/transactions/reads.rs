@@ -75,8 +75,7 @@ impl Reads<'_> {
         found.add(kind, 2, || {
             let (reader, list) = (reading.transaction, list_in_short(list(self.history, reading)));
             let name = self.name(key);
-            let words =
-                format!("T{reader} read {name} as {list}, and so saw {element} of T{writer}{but}");
+            let words = format!("T{reader} read {name} as {list}, and so saw {element} of T{writer}{but}");
             vec![Step { from: writer, to: reader, label: "wr", tone: Tone::Read, words }]
         });
     }

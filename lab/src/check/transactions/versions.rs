@@ -151,10 +151,8 @@ fn lost(history: &History, index: &Index, site: u32, place: usize, found: &mut F
     found.add(AnomalyKind::LostElement, 2, || {
         let reading = &index.readings[first_with(history, index, site.key, place)];
         let Site { transaction, element, .. } = site;
-        let words = format!(
-            "{}, where T{transaction} appended {previous} before {element}",
-            saw(history, reading)
-        );
+        let words =
+            format!("{}, where T{transaction} appended {previous} before {element}", saw(history, reading));
         let (from, to) = (site.transaction, reading.transaction);
         vec![Step { from, to, label: "wr", tone: Tone::Read, words }]
     });

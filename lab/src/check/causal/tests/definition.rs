@@ -85,7 +85,13 @@ fn partial_orders(count: usize) -> Vec<Relation> {
 }
 
 /// Whether what is in `set` can be put into an order that agrees with `causal` and explains the reads in `judged`.
-fn explains(operations: &[Operation], causal: &Relation, set: u32, judged: u32, state: [Option<i64>; 2]) -> bool {
+fn explains(
+    operations: &[Operation],
+    causal: &Relation,
+    set: u32,
+    judged: u32,
+    state: [Option<i64>; 2],
+) -> bool {
     if set == 0 {
         return true;
     }
@@ -124,7 +130,8 @@ fn converges(operations: &[Operation], causal: &Relation, done: u32, order: &mut
             }
         };
         order.push(next);
-        let found = right && causal[next] & !done == 0 && converges(operations, causal, done | 1 << next, order);
+        let found =
+            right && causal[next] & !done == 0 && converges(operations, causal, done | 1 << next, order);
         order.pop();
         found
     })
@@ -132,7 +139,8 @@ fn converges(operations: &[Operation], causal: &Relation, done: u32, order: &mut
 
 fn has_model(operations: &[Operation], orders: &[Relation], model: Model) -> bool {
     let program = program_order(operations);
-    let fits = |causal: &&Relation| program.iter().zip(*causal).all(|(program, causal)| program & !causal == 0);
+    let fits =
+        |causal: &&Relation| program.iter().zip(*causal).all(|(program, causal)| program & !causal == 0);
     orders.iter().filter(fits).any(|causal| {
         let all_of = |judged: &dyn Fn(usize) -> u32| {
             (0..operations.len()).all(|number| {
@@ -160,7 +168,12 @@ fn every_causal_order_agrees_with_the_patterns() {
         let report = judge(&history);
         for (place, model) in Model::ALL.into_iter().enumerate() {
             let expected = has_model(history.operations(), &orders[history.operations().len()], model);
-            assert_eq!(report.holds(model), expected, "seed {seed}, {model}: {:#?}\n{report}", history.operations());
+            assert_eq!(
+                report.holds(model),
+                expected,
+                "seed {seed}, {model}: {:#?}\n{report}",
+                history.operations()
+            );
             verdicts[place][usize::from(expected)] += 1;
         }
     }
@@ -260,12 +273,14 @@ impl ByClosure<'_> {
 
     fn of_memory(&self, last: usize, found: &mut BTreeSet<Pattern>) {
         let past = self.causal[last] | 1 << last;
-        let within = |(number, before): (usize, &u32)| if past >> number & 1 == 1 { before & past } else { 0 };
+        let within =
+            |(number, before): (usize, &u32)| if past >> number & 1 == 1 { before & past } else { 0 };
         let mut happened: Relation = self.causal.iter().enumerate().map(within).collect();
         let judged = self.program[last] | 1 << last;
         loop {
             let known = happened.clone();
-            for (read, source, write) in self.reads().into_iter().filter(|(read, ..)| judged >> read & 1 == 1) {
+            for (read, source, write) in self.reads().into_iter().filter(|(read, ..)| judged >> read & 1 == 1)
+            {
                 if Self::before(&happened, write, read) {
                     match source {
                         Some(source) => happened[source] |= 1 << write,
@@ -301,7 +316,12 @@ fn closed_relations_agree_with_the_clocks() {
         });
         assert_eq!(memory, expected_memory, "seed {seed}: {:#?}\n{}", history.operations(), judge(&history));
         let other = |pattern: &&Pattern| !matches!(pattern, Pattern::WriteHBInitRead | Pattern::CyclicHB);
-        assert_eq!(found, expected.iter().filter(other).copied().collect(), "seed {seed}: {:#?}", history.operations());
+        assert_eq!(
+            found,
+            expected.iter().filter(other).copied().collect(),
+            "seed {seed}: {:#?}",
+            history.operations()
+        );
         clean += u32::from(expected.is_empty());
         seen.extend(expected);
     }

@@ -120,7 +120,12 @@ fn every_order_agrees_with_the_graph() {
         let report = judge(&history);
         for (place, level) in levels.into_iter().enumerate() {
             let expected = serial_order(history.transactions(), level, 0, &Default::default());
-            assert_eq!(report.holds(level), expected, "seed {seed}, {level}: {:#?}\n{report}", history.transactions());
+            assert_eq!(
+                report.holds(level),
+                expected,
+                "seed {seed}, {level}: {:#?}\n{report}",
+                history.transactions()
+            );
             verdicts[place][usize::from(expected)] += 1;
         }
     }
@@ -129,7 +134,12 @@ fn every_order_agrees_with_the_graph() {
 }
 
 /// A moment in a run under snapshot isolation: a transaction takes its snapshot, or commits.
-fn snapshot_order(transactions: &[Transaction], begun: &mut Vec<(usize, Lists)>, done: u32, lists: &Lists) -> bool {
+fn snapshot_order(
+    transactions: &[Transaction],
+    begun: &mut Vec<(usize, Lists)>,
+    done: u32,
+    lists: &Lists,
+) -> bool {
     let open = |number: &usize| done >> number & 1 == 0;
     let must = |number: &usize| transactions[*number].committed().is_some();
     if !(0..transactions.len()).filter(open).any(|number| must(&number)) {

@@ -97,7 +97,11 @@ fn cycles_through_a_process_and_through_real_time() {
         let history = |p: &str, q: &str| parse(&text.replace('p', p).replace('q', q));
         exactly(&history("5", "5"), [Cycle(class, Process)], serial);
         exactly(&history("5", "6"), [Cycle(class, RealTime)], session);
-        exactly(&parse(&text.replace('p', "5").replace('q', "6").replace("0-1", "0-2")), [], Some(Level::StrictSerializable));
+        exactly(
+            &parse(&text.replace('p', "5").replace('q', "6").replace("0-1", "0-2")),
+            [],
+            Some(Level::StrictSerializable),
+        );
     }
     // Intervals of real time never give two that are apart, so only processes can show this one.
     let apart = parse("0 0-5 ok ax1\n0 6-9 ok ry\n1 0-5 ok ay1\n1 6-9 ok rx");
@@ -111,10 +115,8 @@ fn what_papers_print() {
     exactly(&tidb, [data(GSingle)], Some(Level::ReadCommitted));
     let report = judge(&tidb);
     assert_eq!(report.anomalies[0].transactions, [2, 3]);
-    let expected = [
-        "T2 read x as [2 1], without T3's append of 5",
-        "T2 appended 4 to x after T3 had appended 5",
-    ];
+    let expected =
+        ["T2 read x as [2 1], without T3's append of 5", "T2 appended 4 to x after T3 had appended 5"];
     assert_eq!(report.anomalies[0].words, expected);
     // Section 7.3: FaunaDB did not see its own append.
     exactly(&at_once(&["ax6 rx"]), [Internal], Some(Level::ReadCommitted));
