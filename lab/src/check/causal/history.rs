@@ -115,13 +115,12 @@ impl History {
         let mut last: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
         for (number, operation) in self.operations.iter().enumerate() {
             let at = operation.completed.unwrap_or(operation.invoked);
-            if let Some((before, end)) = last.insert(operation.process, (number, at)) {
-                if operation.invoked < end {
-                    let process = operation.process;
-                    return Err(malformed(format!(
-                        "process {process} begins #{number} before #{before} is over: a process does one thing at a time"
-                    )));
-                }
+            let before = last.insert(operation.process, (number, at));
+            if let Some((before, _)) = before.filter(|(_, end)| operation.invoked < *end) {
+                let process = operation.process;
+                return Err(malformed(format!(
+                    "process {process} begins #{number} before #{before} is over: a process does one thing at a time"
+                )));
             }
         }
         Ok(())

@@ -148,8 +148,8 @@ impl Builder<'_> {
 
     fn readers_before_appenders(&mut self, readers: &[(u32, u32)], appenders: &[(u32, u32)]) {
         let appends = |reader: u32| appenders.binary_search_by_key(&reader, |(node, _)| *node);
-        let (both, only_read): (Vec<(u32, u32)>, Vec<(u32, u32)>) =
-            readers.iter().copied().partition(|(reader, _)| appends(*reader).is_ok());
+        let of_both = |(reader, _): &(u32, u32)| appends(*reader).is_ok();
+        let (both, only_read): (Vec<_>, Vec<_>) = readers.iter().copied().partition(of_both);
         if !only_read.is_empty() {
             let hub = self.nodes;
             self.nodes += 1;

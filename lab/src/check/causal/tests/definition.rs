@@ -122,11 +122,11 @@ fn converges(operations: &[Operation], causal: &Relation, done: u32, order: &mut
             Action::Write(_) => true,
             Action::Read(value) => {
                 let known = order.iter().filter(|other| causal[next] >> **other & 1 == 1);
-                let writes = known.filter_map(|other| match operations[*other].action {
+                let mut writes = known.filter_map(|other| match operations[*other].action {
                     Action::Write(value) if operations[*other].register == operation.register => Some(value),
                     _ => None,
                 });
-                writes.last() == value
+                writes.next_back() == value
             }
         };
         order.push(next);

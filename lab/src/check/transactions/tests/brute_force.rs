@@ -84,10 +84,10 @@ fn random_history(random: &mut Rng) -> History {
     }
     for transaction in &mut all {
         for operation in &mut transaction.operations {
-            if let MicroOperation::Read { key, list: Some(list) } = operation {
-                if random.u32(0..100) < off {
-                    *list = spoilt(random, &lists[key.0 as usize]);
-                }
+            if let MicroOperation::Read { key, list: Some(list) } = operation
+                && random.u32(0..100) < off
+            {
+                *list = spoilt(random, &lists[key.0 as usize]);
             }
         }
     }

@@ -111,7 +111,7 @@ impl Simulation {
     }
 
     fn snapshot(&mut self) -> Vec<Vec<i64>> {
-        if self.store == Store::Stale && self.random.u32(0..10) == 0 && self.past.len() > AGO {
+        if self.bad_luck(Store::Stale) && self.past.len() > AGO {
             return self.past[0].clone();
         }
         self.lists.clone()
@@ -222,7 +222,10 @@ fn stores_with_bugs_are_caught() {
     caught(Store::LosesUpdates, &[LostUpdate, IncompatibleOrder]);
     let stale = [Cycle(GSingle, Through::RealTime), Cycle(GSingle, Through::Process)];
     // If others appended to the list after the append was lost, it seems to come last and yet came before them.
-    caught(Store::LosesAppends, &[Cycle(G0, Through::RealTime), Cycle(G0, Through::Process), stale[0], stale[1]]);
+    caught(
+        Store::LosesAppends,
+        &[Cycle(G0, Through::RealTime), Cycle(G0, Through::Process), stale[0], stale[1]],
+    );
     caught(
         Store::Stale,
         &[stale[0], stale[1], Cycle(G2Item, Through::Process), Cycle(G2Item, Through::RealTime)],
