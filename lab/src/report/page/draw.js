@@ -130,8 +130,9 @@ function drawSlot(model, places, slot, { signs, words, drawn, show, differing })
   if (kind === "crash") marks.push(sign("crash", x, y, "", places.small));
   for (const mark of marks) signs.append(show(mark, slot.round, tip));
   if (!places.overview) {
-    const label = labelOf(model, slot, message);
-    label.style.cssText = `left:${x + TEXT - 4}px;top:${y - LINE / 2}px;max-width:${Math.max(0, places.column - TEXT - 14)}px`;
+    const room = Math.max(0, places.column - TEXT - 14);
+    const label = labelOf(model, slot, message, room - 8);
+    label.style.cssText = `left:${x + TEXT - 4}px;top:${y - LINE / 2}px;max-width:${room}px`;
     if (index >= 0 && differing) label.classList.add(differing.shared[index] ? "shared" : "differs");
     words.append(show(label, slot.round, tip));
     marks.push(label);
@@ -141,26 +142,42 @@ function drawSlot(model, places, slot, { signs, words, drawn, show, differing })
   if (index >= 0) (drawn.messages[index] ??= []).push(...marks.filter((mark) => mark.classList.contains("label")));
 }
 
-function labelOf(model, slot, message) {
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+const widthOf = (text) => pen.measureText(text).width;
+
+// Programs tell their messages apart at the end ("append term 2 entry 7"), so what does not fit is left out before it.
+function shorten(text, room) {
+  const letters = Math.floor((text.length * room) / Math.max(1, widthOf(text)));
+  if (text.length <= letters || letters < 6) return text;
+  const tail = text.slice(-Math.floor(letters * 0.55));
+  const word = tail.indexOf(" ");
+  return `${text.slice(0, letters - tail.length - 1).trimEnd()}…${word < tail.length / 2 ? tail.slice(word + 1) : tail}`;
+}
+
+function labelOf(model, slot, message, room) {
   const { kind, item } = slot;
   const label = html(kind === "outcome" ? "button" : "span", { class: `label ${kind} item` });
   const add = (text, part) => label.append(part ? html("i", { class: part }, text) : text);
   if (message) {
     label.classList.add(message.fate);
-    if (kind === "missed") add({ lost: "✕ ", dead: "⊣ ", ghost: "+ " }[message.fate] ?? "… ", "mark");
+    if (kind === "missed") add({ lost: "", dead: "⊣ ", ghost: "+ " }[message.fate] ?? "… ", "mark");
     if (message.fate === "delayed") add(`+${landing(message, model.end) - message.sent - 1} `, "mark");
     if (cutBy(model.run, message)) add("✂ ", "mark cut");
-    label.append(html("span", { class: "says" }, message.text));
-    add(` from ${nameOf(model, message.from)}`, "from");
+    const says = shorten(message.text, room - widthOf(label.textContent) - (label.textContent ? 8 : 0));
+    label.append(html("span", { class: "says" }, says));
+    // The line shows it too: where there is no room for the whole name there is none.
+    const from = ` from ${nameOf(model, message.from)}`;
+    if (widthOf(label.textContent + from) <= room) add(from, "from");
   } else if (kind === "step") {
     label.classList.add(item.kind);
-    add(item.text || KINDS[item.kind]);
+    add(shorten(item.text || KINDS[item.kind], room));
   } else if (kind === "outcome") {
     label.classList.toggle("goal", item.goal);
-    add(item.text);
-  } else if (kind === "belief") add(item.text);
+    add(shorten(item.text, room * 0.93));
+  } else if (kind === "belief") add(shorten(item.text, room - 12));
   else add(item.until === null ? "crashes for good" : `crashes, back in ${item.until}`);
-  if (kind === "belief" || kind === "crash") label.title = label.textContent;
+  if (kind === "belief" || kind === "crash") label.title = item.text ?? label.textContent;
   return label;
 }
 
