@@ -34,6 +34,8 @@ const BREAK: &[Case] = &[
     ("2pc-ctp", 6, 0, 1),
     ("2pc-ctp", 6, 0, 2),
     ("3pc", 9, 7, 1),
+    ("kafka", 6, 4, 1),
+    ("kafka", 7, 4, 1),
 ];
 
 const HOLD: &[Case] = &[
@@ -50,6 +52,12 @@ const HOLD: &[Case] = &[
     ("2pc-timeout-exempt", 6, 0, 2),
     ("3pc", 8, 0, 1),
     ("3pc", 8, 0, 2),
+    ("kafka", 7, 4, 0),
+    ("paxos-synod", 7, 6, 1),
+    ("paxos-synod", 8, 3, 1),
+    ("bully-le", 10, 9, 1),
+    ("bully-le", 20, 19, 1),
+    ("flux", 22, 21, 1),
 ];
 
 #[test]

@@ -1,7 +1,11 @@
 //! Programs: scenarios for single protocols, and protocols with what they promise, one file each.
 
+pub mod bully;
 pub mod commit;
 pub mod delivery;
+pub mod flux;
+pub mod kafka;
+pub mod paxos;
 #[cfg(feature = "service")]
 pub mod raft;
 pub mod register;
@@ -22,6 +26,10 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         Box::new(commit::TimeoutCommit(commit::Exempt::Coordinator)),
         Box::new(commit::CooperativeCommit),
         Box::new(commit::ThreePhaseCommit),
+        Box::new(kafka::KafkaReplication),
+        Box::new(paxos::PaxosSynod),
+        Box::new(bully::BullyElection),
+        Box::new(flux::Flux),
     ]
 }
 
