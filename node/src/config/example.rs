@@ -50,7 +50,7 @@ outstanding_bytes = 4194304          # likewise
 output_bytes = 16777216              # a client that leaves more than this unread is closed
 inbox = 16384                        # inputs that wait for the core; beyond it nobody is read from
 peer_bytes = 33554432                # bytes that wait for one peer; beyond it messages are dropped
-snapshot_after_bytes = 33554432      # growth of the log after which it is replaced by a snapshot
+snapshot_after_bytes = 33554432      # growth of the log, or the last snapshot's size if larger, before the next one
 handshake_ms = 10000                 # how long a client may take for its handshake
 
 [zookeeper]

@@ -123,7 +123,7 @@ pub struct Limits {
     pub inbox: usize,
     /// Bytes that wait for one peer.
     pub peer_bytes: usize,
-    /// Bytes by which the log grows before it is replaced by a snapshot.
+    /// Bytes by which the log grows before a snapshot replaces it; as many as the last one took if that is more.
     pub snapshot_after_bytes: usize,
     /// How long a client may take for its handshake.
     pub handshake_ms: Millis<10, 600_000>,

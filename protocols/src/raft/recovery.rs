@@ -93,7 +93,7 @@ pub(super) fn start(
     if let (true, Some(membership)) = (recovered.fresh, raft.config.bootstrap.clone()) {
         let head = SnapshotHead { index: 0, term: 0, membership: Box::new(membership) };
         env.persist(Record::Snapshot { slot: 0, chunks: 0, head: head.clone() });
-        recovered.stored = Some(Stored { head, slot: 0, chunks: 0 });
+        recovered.stored = Some(Stored { head, slot: 0, chunks: 0, bytes: 0 });
     }
     let index = recovered.stored.as_ref().map_or(0, |stored| stored.head.index);
     (raft.commit, raft.told, raft.verified, raft.durable) = (index, index, index, raft.log.last_index());
@@ -144,7 +144,9 @@ fn recover(durable: Durable<Record>) -> Recovered {
             Record::Chunk { slot, snapshot, number, bytes } => {
                 chunks[slot as usize & 1].push((snapshot, number, bytes));
             }
-            Record::Snapshot { slot, chunks, head } => snapshot = Some(Stored { head, slot, chunks }),
+            Record::Snapshot { slot, chunks, head } => {
+                snapshot = Some(Stored { head, slot, chunks, bytes: 0 });
+            }
             Record::Refilling { version, active } => {
                 refill_version = version;
                 damaged |= active;
@@ -154,7 +156,10 @@ fn recover(durable: Durable<Record>) -> Recovered {
     }
     let (stored, pieces) = match snapshot {
         Some(stored) => match assemble(&stored, core::mem::take(&mut chunks[stored.slot as usize & 1])) {
-            Some(pieces) => (Some(stored), pieces),
+            Some(pieces) => {
+                let bytes = pieces.iter().map(Bytes::len).sum();
+                (Some(Stored { bytes, ..stored }), pieces)
+            }
             None => {
                 damaged = true;
                 (None, Vec::new())

@@ -29,6 +29,8 @@ pub(super) struct Stored {
     pub(super) head: SnapshotHead,
     pub(super) slot: u8,
     pub(super) chunks: u64,
+    /// The bytes of all pieces together.
+    pub(super) bytes: usize,
 }
 
 /// The valid snapshot, and whatever is on its way to replace it.
@@ -56,6 +58,7 @@ pub(super) struct Snapshots {
 struct Writing {
     index: u64,
     next: u64,
+    bytes: usize,
 }
 
 /// A snapshot being received from the leader of `term`. Another leader may have cut the same snapshot into
@@ -64,6 +67,7 @@ struct Receiving {
     head: SnapshotHead,
     term: u64,
     next: u64,
+    bytes: usize,
 }
 
 /// A piece that is being read from disk.
@@ -84,7 +88,16 @@ enum Purpose {
 
 impl Snapshots {
     pub(super) fn recovered(stored: Option<Stored>, snapshot_after_bytes: usize) -> Self {
-        Snapshots { stored, wanted_at: snapshot_after_bytes, ..Snapshots::default() }
+        let mut snapshots = Snapshots { stored, ..Snapshots::default() };
+        snapshots.wanted_at = snapshots.step(snapshot_after_bytes);
+        snapshots
+    }
+
+    /// How far the log grows between two snapshots: at least by what the last one took. So snapshots never write more
+    /// than the log does, however large the machine has become, and the log in memory stays below the larger of the
+    /// machine and `least` (thesis, section 5.1.3, with an expansion factor of 1).
+    fn step(&self, least: usize) -> usize {
+        self.stored.as_ref().map_or(least, |stored| stored.bytes.max(least))
     }
 
     /// The last entry that the valid snapshot covers.
@@ -115,7 +128,7 @@ impl Snapshots {
 impl Raft {
     /// Asks the service for a snapshot when the log has grown enough.
     pub(super) fn want_snapshot(&mut self, env: &mut Env<Self>) {
-        let step = self.config.snapshot_after_bytes;
+        let step = self.snapshots.step(self.config.snapshot_after_bytes);
         if self.snapshots.bytes_since < self.snapshots.wanted_at || self.snapshots.is_busy() {
             return;
         }
@@ -138,6 +151,7 @@ impl Raft {
         if let Some(writing) = &mut self.snapshots.writing {
             let number = writing.next;
             writing.next += 1;
+            writing.bytes += bytes.len();
             env.persist(Record::Chunk { slot, snapshot: index, number, bytes });
         }
     }
@@ -156,7 +170,7 @@ impl Raft {
             return false;
         }
         self.install_pending(env);
-        self.snapshots.writing = Some(Writing { index, next: 0 });
+        self.snapshots.writing = Some(Writing { index, next: 0, bytes: 0 });
         true
     }
 
@@ -174,14 +188,16 @@ impl Raft {
         };
         let membership = Box::new(self.memberships.as_of(index).clone());
         let head = SnapshotHead { index, term, membership };
-        self.complete(head, writing.next, env);
+        let Writing { next: chunks, bytes, .. } = writing;
+        self.complete(Stored { head, slot: self.snapshots.spare_slot(), chunks, bytes }, env);
     }
 
     /// All pieces are written: from the next record on, the snapshot in the spare stream is the valid one.
-    fn complete(&mut self, head: SnapshotHead, chunks: u64, env: &mut Env<Self>) {
-        let slot = self.snapshots.spare_slot();
-        let point = env.persist(Record::Snapshot { slot, chunks, head: head.clone() });
-        self.snapshots.pending = Some((point, Stored { head, slot, chunks }));
+    fn complete(&mut self, stored: Stored, env: &mut Env<Self>) {
+        let Stored { head, slot, chunks, .. } = &stored;
+        assert_eq!(*slot, self.snapshots.spare_slot(), "the valid snapshot is not overwritten");
+        let point = env.persist(Record::Snapshot { slot: *slot, chunks: *chunks, head: head.clone() });
+        self.snapshots.pending = Some((point, stored));
     }
 
     pub(super) fn on_snapshot_synced(&mut self, point: SyncPoint, env: &mut Env<Self>) {
@@ -210,7 +226,7 @@ impl Raft {
         } else {
             self.restore(env);
         }
-        self.snapshots.wanted_at = self.config.snapshot_after_bytes;
+        self.snapshots.wanted_at = self.snapshots.step(self.config.snapshot_after_bytes);
         let behind = self.leading.progress.iter_mut().filter(|m| matches!(m.mode, Mode::Snapshot(_)));
         let next = self.log.last_index() + 1;
         let mut restarted = false;
@@ -430,13 +446,15 @@ impl Raft {
         }
         let slot = self.snapshots.spare_slot();
         let Chunk { number, ref bytes, ref head, .. } = chunk;
+        let before = self.snapshots.receiving.as_ref().map_or(0, |receiving| receiving.bytes);
+        let received = before + bytes.len();
         env.persist(Record::Chunk { slot, snapshot: index, number, bytes: bytes.clone() });
         if chunk.last {
             self.snapshots.receiving = None;
-            self.complete(head.clone(), number + 1, env);
+            self.complete(Stored { head: head.clone(), slot, chunks: number + 1, bytes: received }, env);
         } else {
-            self.snapshots.receiving =
-                Some(Receiving { head: chunk.head.clone(), term: chunk.term, next: next + 1 });
+            let (head, term) = (chunk.head.clone(), chunk.term);
+            self.snapshots.receiving = Some(Receiving { head, term, next: next + 1, bytes: received });
             self.ask_for_piece(from, &chunk, next + 1, env);
         }
     }
@@ -450,8 +468,8 @@ impl Raft {
                 self.install_pending(env);
                 self.snapshots.writing = None;
                 self.snapshots.ignored = self.commit;
-                self.snapshots.receiving =
-                    Some(Receiving { head: chunk.head.clone(), term: chunk.term, next: 0 });
+                let (head, term) = (chunk.head.clone(), chunk.term);
+                self.snapshots.receiving = Some(Receiving { head, term, next: 0, bytes: 0 });
                 0
             }
         }

@@ -26,7 +26,8 @@ pub struct Config {
     pub max_in_flight: usize,
     /// The most bytes of entries that are not committed; proposals beyond are refused as [`Refusal::Busy`].
     pub max_uncommitted_bytes: usize,
-    /// When the log holds this many payload bytes since the last snapshot, `SnapshotWanted` is told.
+    /// When the log holds this many payload bytes since the last snapshot, and as many as that one took,
+    /// `SnapshotWanted` is told.
     pub snapshot_after_bytes: usize,
     /// Whether reads may trust the leader's clock; `None` asks a quorum for every batch of reads.
     pub lease: Option<Lease>,
@@ -228,7 +229,7 @@ pub enum Event {
     RestoreChunk(Bytes),
     /// The snapshot is complete; `Committed` goes on after it.
     RestoreEnd,
-    /// The log has grown by `snapshot_after_bytes` since the last snapshot, and no transfer of that one is under
-    /// way: time to take another. Told again every time as much has been appended.
+    /// The log has grown by `snapshot_after_bytes` and by the last snapshot's size since then, and no transfer of
+    /// that one is under way: time to take another. Told again every time as much has been appended.
     SnapshotWanted,
 }
