@@ -1,6 +1,7 @@
 //! Three nodes, ten rounds: a broadcast whose relays forget, in a crash, whom they still owe a copy.
 
 use crate::world::{Program, World, execute};
+use quipu_base::NodeId;
 use quipu_lab::report::data::{Fault, Report, Search, Spec, StepKind, Verdict, VerdictKind};
 use std::collections::BTreeSet;
 
@@ -73,12 +74,12 @@ impl Program for Delivery {
 
 pub(crate) fn report() -> Report {
     let faults = vec![
-        Fault::Loss { from: 1, to: 3, round: 1 },
-        Fault::Loss { from: 2, to: 3, round: 2 },
-        Fault::Loss { from: 1, to: 3, round: 3 },
-        Fault::Crash { node: 1, round: 4, until: None },
-        Fault::Crash { node: 2, round: 5, until: Some(7) },
-        Fault::Delay { from: 2, to: 3, round: 4, by: 2 },
+        Fault::Loss { from: NodeId(1), to: NodeId(3), round: 1 },
+        Fault::Loss { from: NodeId(2), to: NodeId(3), round: 2 },
+        Fault::Loss { from: NodeId(1), to: NodeId(3), round: 3 },
+        Fault::Crash { node: NodeId(1), round: 4, until: None },
+        Fault::Crash { node: NodeId(2), round: 5, until: Some(7) },
+        Fault::Delay { from: NodeId(2), to: NodeId(3), round: 4, by: 2 },
     ];
     let good = execute(&mut Delivery::default(), &NAMES, 10, &[]);
     let bad = execute(&mut Delivery::default(), &NAMES, 10, &faults);
@@ -87,7 +88,7 @@ pub(crate) fn report() -> Report {
         paper: "after Alvaro, Rosen, Hellerstein: Lineage-driven Fault Injection, SIGMOD 2015".to_owned(),
         promise: "If a node that stays up has delivered a message, every node that stays up delivers it."
             .to_owned(),
-        spec: Spec { last_round: 10, last_fault: 4, crashes: 2, recoveries: 1, delays: 1, skews: 0 },
+        spec: Spec { recoveries: 1, delays: 1, skews: 0, ..Spec::new(10, 4, 2) },
         verdict: Verdict {
             kind: VerdictKind::Violated,
             text: "b has delivered x and is up at the end; c is up all the time and never delivers it."

@@ -1,6 +1,7 @@
 //! Five nodes, sixty rounds: a leader, its heartbeats, its entries, and what follows when it dies.
 
 use crate::world::{Program, World, execute};
+use quipu_base::NodeId;
 use quipu_lab::report::data::{Fault, Report, Search, Spec, StepKind, Verdict, VerdictKind};
 use std::collections::BTreeSet;
 
@@ -126,13 +127,13 @@ impl Program for Election {
 
 pub(crate) fn report() -> Report {
     let faults = vec![
-        Fault::Loss { from: 1, to: 4, round: 11 },
-        Fault::Crash { node: 1, round: 13, until: Some(31) },
-        Fault::Loss { from: 2, to: 5, round: 25 },
-        Fault::Loss { from: 2, to: 4, round: 27 },
-        Fault::Loss { from: 3, to: 2, round: 28 },
-        Fault::Delay { from: 2, to: 1, round: 33, by: 3 },
-        Fault::Crash { node: 2, round: 41, until: None },
+        Fault::Loss { from: NodeId(1), to: NodeId(4), round: 11 },
+        Fault::Crash { node: NodeId(1), round: 13, until: Some(31) },
+        Fault::Loss { from: NodeId(2), to: NodeId(5), round: 25 },
+        Fault::Loss { from: NodeId(2), to: NodeId(4), round: 27 },
+        Fault::Loss { from: NodeId(3), to: NodeId(2), round: 28 },
+        Fault::Delay { from: NodeId(2), to: NodeId(1), round: 33, by: 3 },
+        Fault::Crash { node: NodeId(2), round: 41, until: None },
     ];
     let good = execute(&mut Election::new(), &NAMES, ROUNDS, &[]);
     let hard = execute(&mut Election::new(), &NAMES, ROUNDS, &faults);
@@ -141,7 +142,7 @@ pub(crate) fn report() -> Report {
         paper: "Ongaro and Ousterhout: In Search of an Understandable Consensus Algorithm, USENIX ATC 2014"
             .to_owned(),
         promise: "An entry that was committed is in the log of every later leader.".to_owned(),
-        spec: Spec { last_round: ROUNDS, last_fault: 34, crashes: 2, recoveries: 1, delays: 1, skews: 0 },
+        spec: Spec { recoveries: 1, delays: 1, skews: 0, ..Spec::new(ROUNDS, 34, 2) },
         verdict: Verdict {
             kind: VerdictKind::Certified,
             text: "Every hypothesis was tried; each left a leader that has all committed entries.".to_owned(),

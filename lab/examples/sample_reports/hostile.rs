@@ -1,6 +1,7 @@
 //! Texts that would break a page that does not escape them, long words, other scripts, and a run that is cut short.
 
 use crate::world::{Program, World, execute};
+use quipu_base::NodeId;
 use quipu_lab::report::data::{Fault, Report, Search, Spec, Verdict, VerdictKind};
 
 const NAMES: [&str; 4] = [
@@ -37,19 +38,19 @@ impl Program for Echo {
 
 pub(crate) fn report() -> Report {
     let faults = vec![
-        Fault::Loss { from: 1, to: 2, round: 1 },
-        Fault::Loss { from: 2, to: 1, round: 4 },
-        Fault::Delay { from: 4, to: 1, round: 1, by: 2 },
-        Fault::Delay { from: 4, to: 1, round: 3, by: 9 },
-        Fault::Skew { node: 3, round: 2, by: -1 },
-        Fault::Crash { node: 3, round: 3, until: Some(4) },
+        Fault::Loss { from: NodeId(1), to: NodeId(2), round: 1 },
+        Fault::Loss { from: NodeId(2), to: NodeId(1), round: 4 },
+        Fault::Delay { from: NodeId(4), to: NodeId(1), round: 1, by: 2 },
+        Fault::Delay { from: NodeId(4), to: NodeId(1), round: 3, by: 9 },
+        Fault::Skew { node: NodeId(3), round: 2, by: -1 },
+        Fault::Crash { node: NodeId(3), round: 3, until: Some(4) },
     ];
     let bad = execute(&mut Echo, &NAMES, 4, &faults);
     Report {
         program: "<b>hostile</b>".to_owned(),
         paper: "\"Bobby Tables\" & sons, <i>Proc.</i> 2007".to_owned(),
         promise: TEXTS[0].to_owned(),
-        spec: Spec { last_round: 4, last_fault: 0, crashes: 0, recoveries: 0, delays: 0, skews: 0 },
+        spec: Spec { recoveries: 0, delays: 0, skews: 0, ..Spec::new(4, 0, 0) },
         verdict: Verdict { kind: VerdictKind::Open, text: TEXTS[4].to_owned() },
         search: Search {
             executions: 1,

@@ -1,5 +1,6 @@
 //! Nodes that act in rounds, the faults that befall them, and the record of it all.
 
+use quipu_base::NodeId;
 use quipu_lab::report::data::{Belief, Crash, Fate, Fault, Message, Node, Outcome, Run, Step, StepKind};
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ pub(crate) fn execute(program: &mut dyn Program, names: &[&str], rounds: u32, fa
     };
     let mut world = World { round: 0, run, faults: faults.to_vec(), latest: BTreeMap::new() };
     let crashes = faults.iter().filter_map(|fault| match *fault {
-        Fault::Crash { node, round, until } => Some(Crash { node, round, until }),
+        Fault::Crash { node, round, until } => Some(Crash { node: node.0, round, until }),
         _ => None,
     });
     world.run.crashes = crashes.collect();
@@ -68,9 +69,9 @@ impl World {
     /// Sends from the node's latest step.
     pub(crate) fn send(&mut self, from: u64, to: u64, text: &str) {
         let sent = self.round;
-        let lost = self.faults.contains(&Fault::Loss { from, to, round: sent });
+        let lost = self.faults.contains(&Fault::Loss { from: NodeId(from), to: NodeId(to), round: sent });
         let late = self.faults.iter().find_map(|fault| match *fault {
-            Fault::Delay { from: f, to: t, round, by } if (f, t, round) == (from, to, sent) => Some(by),
+            Fault::Delay { from: f, to: t, round, by } if (f.0, t.0, round) == (from, to, sent) => Some(by),
             _ => None,
         });
         let fate = match late {

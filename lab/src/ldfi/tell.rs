@@ -3,7 +3,7 @@
 use super::graph::{Cause, Execution, Fate, Graph, StepIndex, step_of};
 use super::program::Subject;
 use super::search::{Outcome, Verdict};
-use super::{Fault, FaultSet, Goal, Judgement, Spec};
+use super::{FaultSet, Goal, Judgement, Spec};
 use crate::report::data;
 use quipu_base::{NodeId, Support};
 
@@ -50,7 +50,7 @@ fn describe(
         program: card.name.to_owned(),
         paper: card.paper.to_owned(),
         promise: card.promise.to_owned(),
-        spec: self::spec(spec),
+        spec: *spec,
         verdict: data::Verdict { kind: data::VerdictKind::Open, text: String::new() },
         search: data::Search {
             executions: outcome.executions,
@@ -63,24 +63,8 @@ fn describe(
                 ),
             ],
         },
-        faults: faults.iter().map(fault).collect(),
+        faults: faults.iter().copied().collect(),
         runs,
-    }
-}
-
-fn spec(spec: &Spec) -> data::Spec {
-    let Spec { last_round, last_fault, crashes, recoveries, delays, skews, .. } = *spec;
-    data::Spec { last_round, last_fault, crashes, recoveries, delays, skews }
-}
-
-fn fault(fault: &Fault) -> data::Fault {
-    match *fault {
-        Fault::Crash { node, round, until } => data::Fault::Crash { node: node.0, round, until },
-        Fault::Loss { from, to, round } => data::Fault::Loss { from: from.0, to: to.0, round },
-        Fault::Delay { from, to, round, by } => data::Fault::Delay { from: from.0, to: to.0, round, by },
-        Fault::Skew { node, round, by } => data::Fault::Skew { node: node.0, round, by },
-        Fault::Cut { from, to, round, .. } => data::Fault::Loss { from: from.0, to: to.0, round },
-        Fault::Isolation { node, round, .. } => data::Fault::Loss { from: node.0, to: node.0, round },
     }
 }
 

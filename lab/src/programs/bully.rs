@@ -61,10 +61,10 @@ impl Program for BullyElection {
                 .collect();
             match leads.first() {
                 None => return Judgement::Broken(format!("nobody leads from round {from} to round {until}")),
-                Some((_, node)) => goals.push(Goal {
-                    node: *node,
+                Some(_) => goals.push(Goal {
                     ways: leads.iter().map(|(way, _)| *way).collect(),
                     excused: false,
+                    lasting: false,
                 }),
             }
         }

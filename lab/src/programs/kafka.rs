@@ -68,7 +68,7 @@ impl Program for KafkaReplication {
                 .filter_map(|node| last_word(node, write))
                 .collect();
             if !ways.is_empty() {
-                goals.push(Goal { node: REPLICAS[0], ways, excused: false });
+                goals.push(Goal { ways, excused: false, lasting: false });
             } else if acknowledged.contains(&write) {
                 return Judgement::Broken(format!("{write:?} is acknowledged and on no replica that lives"));
             }

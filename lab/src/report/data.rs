@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::ldfi::{Fault, Spec};
+
 /// One program, what it promises, and what the search found out about that.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Report {
@@ -23,23 +25,6 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// The runs to show, usually the one without faults and then the counterexample.
     pub runs: Vec<Run>,
-}
-
-/// The bound within which the search looked for faults. Rounds are the sender's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Spec {
-    /// The round in which a run ends.
-    pub last_round: u32,
-    /// Messages sent later than this are never lost; 0 means that none is.
-    pub last_fault: u32,
-    /// How many nodes may crash.
-    pub crashes: u32,
-    /// How many of them may come back.
-    pub recoveries: u32,
-    /// How many messages may be delayed.
-    pub delays: u32,
-    /// How many timers may be early or late.
-    pub skews: u32,
 }
 
 /// What came out of the search.
@@ -72,50 +57,6 @@ pub struct Search {
     pub seconds: f64,
     /// What else is worth telling: a label and a value each.
     pub rows: Vec<(String, String)>,
-}
-
-/// One thing done to the program. Rounds are the sender's.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Fault {
-    /// Whatever one node sends another in this round is lost.
-    Loss {
-        /// The sender.
-        from: u64,
-        /// The receiver that receives nothing.
-        to: u64,
-        /// The round of sending.
-        round: u32,
-    },
-    /// A node stops.
-    Crash {
-        /// Which one.
-        node: u64,
-        /// The first round in which it no longer takes part.
-        round: u32,
-        /// The round in which it is back, if it ever is.
-        until: Option<u32>,
-    },
-    /// Whatever one node sends another in this round is late.
-    Delay {
-        /// The sender.
-        from: u64,
-        /// The receiver that has to wait.
-        to: u64,
-        /// The round of sending.
-        round: u32,
-        /// How many rounds later than the next one it arrives.
-        by: u32,
-    },
-    /// A node's timer does not fire when it should.
-    Skew {
-        /// Whose timer.
-        node: u64,
-        /// The round in which it should have fired.
-        round: u32,
-        /// How many rounds later it fires; sooner, if negative.
-        by: i32,
-    },
 }
 
 /// One execution, from its first round to its last.
