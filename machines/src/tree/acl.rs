@@ -42,8 +42,7 @@ pub fn digest_id(user_colon_password: &str) -> String {
 impl Acl {
     /// Everybody may do what `permissions` says.
     pub fn anyone(permissions: u32) -> Acl {
-        let identity =
-            Identity { scheme: SmolStr::new_static("world"), id: SmolStr::new_static("anyone") };
+        let identity = Identity { scheme: SmolStr::new_static("world"), id: SmolStr::new_static("anyone") };
         Acl { permissions, identity }
     }
 }

@@ -83,7 +83,8 @@ impl Tree {
         let blank = |acl| Facts::new(Some(Bytes::new()), acl, Kind::Persistent, 0, 0);
         let mut store = Store::new(blank(open.clone()), acls);
         // These were not created by anybody and count nowhere, which is why a fresh root's cversion is -1 to clients.
-        let mut found = |path, facts| assert!(store.attach_uncounted(path, facts, |_| ()), "nothing is there yet");
+        let mut found =
+            |path, facts| assert!(store.attach_uncounted(path, facts, |_| ()), "nothing is there yet");
         found(path::ZOOKEEPER, blank(open.clone()));
         found(path::QUOTA, blank(open));
         // Setting the configuration's ACL is how ZooKeeper protects it, which leaves its version at -1 (ZOOKEEPER-2014).

@@ -1,5 +1,6 @@
 //! One node, and the way from the root to it.
 
+use super::path::components;
 use super::types::{Acl, SessionId, Stat};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -119,7 +120,7 @@ impl Node {
         if rest.is_empty() {
             return Some(self);
         }
-        rest.split('/').try_fold(self, |node, name| node.children.get(name).map(|child| &**child))
+        components(rest).try_fold(self, |node, name| node.children.get(name).map(|child| &**child))
     }
 
     /// Likewise, to change it.
@@ -128,7 +129,7 @@ impl Node {
         if rest.is_empty() {
             return Some(self);
         }
-        rest.split('/').try_fold(self, |node, name| node.children.get_mut(name).map(|child| &mut **child))
+        components(rest).try_fold(self, |node, name| node.children.get_mut(name).map(|child| &mut **child))
     }
 
     /// How many nodes and bytes of data there are in this one and below it.

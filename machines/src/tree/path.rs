@@ -21,8 +21,26 @@ pub fn validate(path: &str) -> Result<(), Error> {
         return Ok(());
     }
     let rest = path.strip_prefix('/').ok_or(Error::BadArguments)?;
-    let named = rest.split('/').all(|component| !matches!(component, "" | "." | ".."));
-    if named && rest.chars().all(allowed) { Ok(()) } else { Err(Error::BadArguments) }
+    let named = components(rest).all(|component| !matches!(component, "" | "." | ".."));
+    let plain = || rest.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if named && (plain() || rest.chars().all(allowed)) { Ok(()) } else { Err(Error::BadArguments) }
+}
+
+/// What is between the slashes. Paths are short and taken apart a lot, byte by byte: the standard library's search for a
+/// character costs more to begin than they are long.
+pub(super) fn components(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    core::iter::from_fn(move || {
+        let path = rest?;
+        let Some(at) = path.bytes().position(|byte| byte == b'/') else { return rest.take() };
+        rest = Some(&path[at + 1..]);
+        Some(&path[..at])
+    })
+}
+
+/// Where the last slash is.
+fn last_slash(path: &str) -> Option<usize> {
+    path.bytes().rposition(|byte| byte == b'/')
 }
 
 /// ZooKeeper judges UTF-16 units, so everything beyond the basic plane is a surrogate to it, and refused.
@@ -39,10 +57,10 @@ pub(super) fn is_special(path: &str) -> bool {
 /// The parent's path, for everything that has a slash and no NUL; no other rule is checked, as in ZooKeeper, which
 /// looks the parent up before it judges the whole path.
 pub(super) fn parent(path: &str) -> Result<&str, Error> {
-    if path.contains('\0') {
+    if path.bytes().any(|byte| byte == b'\0') {
         return Err(Error::BadArguments);
     }
-    match path.rfind('/') {
+    match last_slash(path) {
         None => Err(Error::BadArguments),
         Some(0) => Ok(ROOT),
         Some(at) => Ok(&path[..at]),
@@ -51,7 +69,7 @@ pub(super) fn parent(path: &str) -> Result<&str, Error> {
 
 /// The last component.
 pub(super) fn name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    last_slash(path).map_or(path, |at| &path[at + 1..])
 }
 
 /// Every proper ancestor of a valid path, nearest first, the root last; none for the root.
@@ -60,7 +78,7 @@ pub(super) fn ancestors(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn above(path: &str) -> Option<&str> {
-    match path.rfind('/')? {
+    match last_slash(path)? {
         0 if path == ROOT => None,
         0 => Some(ROOT),
         at => Some(&path[..at]),
@@ -109,6 +127,10 @@ mod tests {
 
     #[test]
     fn paths_come_apart() {
+        for path in ["", "/", "//", "a", "a/", "/a", "a/b", "ü/b//c"] {
+            assert_eq!(components(path).collect::<Vec<_>>(), path.split('/').collect::<Vec<_>>(), "{path:?}");
+            assert_eq!(Some(name(path)), path.rsplit('/').next());
+        }
         assert_eq!(parent("/a"), Ok("/"));
         assert_eq!(parent("/a/b"), Ok("/a"));
         assert_eq!(parent("/"), Ok("/"));

@@ -93,7 +93,9 @@ impl Store {
         let parent_path = path::parent(path).expect("a valid path has a parent");
         let parent = self.root.find_mut(parent_path).expect("the parent of a new node exists");
         let before = parent.deadline();
-        let Entry::Vacant(place) = parent.children.entry(SmolStr::new(path::name(path))) else { return false };
+        let Entry::Vacant(place) = parent.children.entry(SmolStr::new(path::name(path))) else {
+            return false;
+        };
         self.history.note(parent_path, Some(&parent.facts));
         self.history.note(path, None);
         count(&mut parent.facts);
