@@ -92,6 +92,8 @@ impl Learned {
 impl<P: Protocol> Env<P> {
     /// Says what everything that follows in this step leans on, until it is said again: exactly this, instead of
     /// all that the node has seen. Asked for only while somebody wants to know.
+    ///
+    /// A timer's input leans on nothing but the clock: where messages led to its being set, name them.
     pub fn because(&mut self, support: impl FnOnce() -> Support) {
         if self.context.trace {
             self.effects.push(Effect::Because(Some(support())));

@@ -103,8 +103,6 @@ struct Builder<'a> {
     fault_nodes: BTreeMap<Fault, Index>,
     /// By step: true if it does not happen.
     happening: Vec<Index>,
-    /// By step that a timer caused: true if the clock goes wrong, so that it happens at another time.
-    skewed: BTreeMap<StepIndex, Index>,
     /// By step: true if it or anything before it on its node does not happen.
     past: Vec<Index>,
     /// Rounds in which a crash of a node makes a difference, ascending.
@@ -123,7 +121,6 @@ impl<'a> Builder<'a> {
             faults: Vec::new(),
             fault_nodes: BTreeMap::new(),
             happening: Vec::with_capacity(graph.steps.len()),
-            skewed: BTreeMap::new(),
             past: Vec::with_capacity(graph.steps.len()),
             moments: moments(graph, spec),
             crashes: BTreeMap::new(),
@@ -172,12 +169,7 @@ impl<'a> Builder<'a> {
         for (index, step) in self.graph.steps.iter().enumerate() {
             let fails = match step.cause {
                 Cause::Message(number) => self.message(number),
-                Cause::Timer(set_by) => {
-                    let skewed = self.timer(index, set_by);
-                    self.skewed.insert(index, skewed);
-                    // Who names a timer's step as a reason means also what led to its being set.
-                    self.any(vec![skewed, self.past[set_by]])
-                }
+                Cause::Timer(set_by) => self.timer(index, set_by),
                 Cause::Start | Cause::Recovered | Cause::Request | Cause::Synced | Cause::Fetched => NEVER,
             };
             self.happening.push(fails);
@@ -239,7 +231,10 @@ impl<'a> Builder<'a> {
     fn effect(&mut self, step: StepIndex, support: Option<&Support>) -> Index {
         let Some(support) = support else { return self.past[step] };
         // When it was done is the timer's doing, whatever else supports it.
-        let mut ways = vec![self.skewed.get(&step).copied().unwrap_or(NEVER)];
+        let mut ways = vec![match self.graph.steps[step].cause {
+            Cause::Timer(_) => self.happening[step],
+            _ => NEVER,
+        }];
         for clause in &support.clauses {
             let fails = self.clause(clause);
             ways.push(fails);
