@@ -29,7 +29,7 @@ struct Options {
     #[arg(long, default_value_t = 3)]
     rounds: u64,
     /// When the baseline gives up, in seconds.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.5)]
     limit: f64,
     /// Writes the table into this Markdown file, between the markers of its section "checkers".
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "bench/README.md")]
