@@ -1,11 +1,13 @@
 //! Peers and us, in one run: same machine, same payloads, same durability, cells interleaved.
 //!
+//! * [`checkers`]: the lab's linearizability checker beside Porcupine's algorithm.
 //! * [`coordination`]: three nodes each of Quipu, ZooKeeper and etcd, driven by one generator.
 //! * [`replicas`]: the Raft core alone, in memory, beside openraft and raft-rs.
 //!
 //! Figures from a shared machine are noisy: read the ratios, and CPU per operation before operations per second.
 #![deny(missing_docs)]
 
+pub mod checkers;
 pub mod coordination;
 pub mod machine;
 pub mod processes;

@@ -33,7 +33,7 @@ const LANE: f64 = 46.0;
 const TOP: f64 = 58.0;
 const MARGIN: f64 = 16.0;
 /// How much of a label is shown.
-const LONGEST_LABEL: usize = 36;
+const LONGEST_LABEL: usize = 44;
 
 /// Draws the operations under a title of one line.
 pub fn picture(title: &str, bars: &[Bar]) -> String {

@@ -67,17 +67,22 @@ impl Model for Register {
     }
 
     /// A write may go if nothing that stays can have seen its value: neither read it nor compared with it. One that
-    /// has surely been overwritten by a write that stays cannot have been seen after that.
+    /// has surely been overwritten by a write that stays cannot have been seen after that. But a value that was seen
+    /// keeps one of its writes in any case: who reads the finding shall see where it came from.
     fn leave_out(&self, parts: &[RegisterPart<'_>], dropped: &mut [bool]) {
         loop {
             let written = Dropped::new(parts, dropped);
             let overwritten = Overwritten::new(parts, dropped);
+            let kept = first_kept(parts, dropped);
             let leans = |part: &RegisterPart<'_>| {
                 let since = overwritten.before(part.invoked);
                 let until = part.returned.unwrap_or(u64::MAX);
                 match observed(part) {
                     Observed::Nothing => false,
-                    Observed::Value(value) => written.some_in(Some(value), since, until),
+                    Observed::Value(value) => {
+                        let has_source = kept.get(&value).is_some_and(|invoked| *invoked <= until);
+                        written.some_in(Some(value), if has_source { since } else { 0 }, until)
+                    }
                     Observed::Any => written.some_in(None, since, until),
                 }
             };
@@ -132,6 +137,18 @@ fn written(part: &RegisterPart<'_>) -> Option<u64> {
         (RegisterInput::CompareAndSet(_, to), _) => Some(*to),
         (RegisterInput::Read, _) => None,
     }
+}
+
+/// When the first write of each value that stays was called.
+fn first_kept(parts: &[RegisterPart<'_>], dropped: &[bool]) -> Map<u64, u64> {
+    let mut first = Map::default();
+    for (part, _) in parts.iter().zip(dropped).filter(|(_, dropped)| !**dropped) {
+        if let Some(value) = written(part) {
+            let invoked = first.entry(value).or_insert(part.invoked);
+            *invoked = part.invoked.min(*invoked);
+        }
+    }
+    first
 }
 
 /// The writes that are left out, by their value and (under none) all together: when each returned, in order, and
