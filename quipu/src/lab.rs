@@ -1,5 +1,7 @@
 //! The lab's command line.
 
+mod check;
+
 use crate::Failure;
 use clap::{Args, Subcommand};
 use quipu_lab::coordination::{CoordinationScenario, planted};
@@ -24,6 +26,16 @@ pub(crate) enum Command {
     ///   quipu lab sim --scenario quorum-off-by-one   with a bug switched on: must fail
     #[command(verbatim_doc_comment)]
     Sim(SimArguments),
+    /// Check anybody's history, recorded as JSON
+    ///
+    /// Says whether the history is as the model promises, and if not, shows the smallest part of it that is not:
+    /// with --picture, as a picture too.
+    ///
+    /// Examples:
+    ///   quipu lab check history.json --model register
+    ///   quipu lab check - --model queue --picture violation.svg < history.jsonl
+    #[command(verbatim_doc_comment, after_long_help = check::help())]
+    Check(check::Arguments),
 }
 
 /// How to simulate.
@@ -62,6 +74,10 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Sim(arguments) => simulate(arguments),
+        Command::Check(arguments) => match check::run(arguments)? {
+            0 => Ok(()),
+            status => std::process::exit(status),
+        },
     }
 }
 

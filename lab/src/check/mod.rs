@@ -3,6 +3,8 @@
 //! * [`History`] is what a client model records: who asked what and when, and what came of it.
 //! * [`file`] reads histories that anybody recorded, as JSON.
 //! * [`linearizability`] asks whether some order of the operations explains every answer.
+//! * [`models`] are what it is asked of: registers, sets, queues, stacks, counters, locks, maps.
+//! * [`picture`] draws what no order explains.
 //! * [`transactions`] asks which isolation levels a history of transactions contradicts.
 //! * [`causal`] and [`guarantees`] ask the same of registers: causal consistency, and what a session is promised.
 //! * [`sessions`] asks whether each session saw time go forward, as ZooKeeper promises.
@@ -16,6 +18,7 @@ mod history;
 pub mod linearizability;
 mod map;
 pub mod models;
+pub mod picture;
 mod registers;
 pub mod sessions;
 #[cfg(test)]

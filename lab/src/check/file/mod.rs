@@ -23,13 +23,36 @@
 //!
 //! Left out: EDN, Jepsen's own notation, and its `[key, value]` tuples for independent keys.
 //!
+//! What the models of [`MODELS`] make of it:
+//!
+//! | model | `f`: `value` asked with, and answered |
+//! |---|---|
+//! | `register` | `read`: answered what it read, null if nothing was written. `write`: what is written |
+//! | `cas-register` | the same, and `cas`: `[expected, new]`; answered `false` if it found another value (or `fail`) |
+//! | `kv` | the same, with a `key` |
+//! | `set` | `add`, `remove`: the element. `contains`: the element; answered true or false. `read`: answered an array |
+//! | `queue` | `enqueue`: the element. `dequeue`: answered the element, null if it was empty |
+//! | `stack` | `push`, `pop`: the same |
+//! | `counter` | `add`: a whole number. `increment`, `decrement`. `read`: answered a whole number |
+//! | `mutex` | `acquire`, `release`, by the process |
+//! | `list-append` | `txn`: a list of `["append", key, element]` and `["r", key, null]`; answered the lists that were read |
+//! | `sessions`, `causal` | `read`, `write` of whole numbers, each written once; answered `[version, value]` if there are versions |
+//!
+//! Registers hold nothing at first, counters zero; sets, queues and stacks are empty, and a lock is free. Values are
+//! JSON scalars. Any of the linearizable models may be given keys: every key is an object of its own.
+//!
 //! [`parse`] reads events and [`pair`] makes operations of them; what an operation means is up to a model. So
-//! every checker reads the same files.
+//! every checker reads the same files, and a checker becomes known to the command line by its row in [`MODELS`].
 
 mod events;
+mod judgement;
+mod levels;
+mod objects;
 mod operations;
 
 pub use events::{Event, Kind, parse};
+pub use judgement::{FileModel, Judgement, MODELS, Opinion};
+pub use objects::{KeyedHistory, Names, Object, Vocabulary, history};
 pub use operations::{Outcome, Recorded, pair};
 
 use std::fmt;

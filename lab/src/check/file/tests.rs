@@ -1,6 +1,7 @@
 //! Files that are histories, and files that are not.
 
 use super::*;
+use crate::check::Budget;
 use serde_json::{Value, json};
 
 const GOOD: &str = r#"[
@@ -112,4 +113,119 @@ fn what_does_not_fit_together_is_told_where() {
     assert_eq!(two(&at(5), &at(4)), "event 1: time goes back, from 5 to 4");
     assert_eq!(two(read, &at(4)), "event 1: it has a \"time\", and those before it have none");
     assert_eq!(two(&at(4), read), "event 1: it has no \"time\", and those before it have one");
+}
+
+/// A history of one process after the other: f, value asked with, answer.
+fn sequence(operations: &[(u64, &str, Value, Value)]) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (process, f, asked, answer) in operations {
+        for (kind, value) in [("invoke", asked), ("ok", answer)] {
+            events.push(json!({"process": process, "type": kind, "f": f, "key": "k", "value": value}));
+        }
+    }
+    parse(&Value::Array(events).to_string()).expect("these are events")
+}
+
+fn opinion(model: &str, operations: &[(u64, &str, Value, Value)]) -> Opinion {
+    let model = MODELS.iter().find(|known| known.name == model).expect("a model");
+    let judgement = (model.judge)(&sequence(operations), Budget::default()).expect("its words");
+    let drawn = judgement.picture.is_some() && !judgement.report.is_empty();
+    assert_eq!(drawn, judgement.opinion == Opinion::Bad, "{}", judgement.summary);
+    judgement.opinion
+}
+
+#[test]
+fn every_model_knows_good_from_bad() {
+    let null = Value::Null;
+    let with = |last: (u64, &'static str, Value, Value), before: &[(u64, &'static str, Value, Value)]| {
+        [before, &[last]].concat()
+    };
+    let written = [(0, "write", json!(1), json!(1))];
+    let added = [(0, "add", json!("a"), null.clone()), (1, "add", json!("b"), null.clone())];
+    let put = |f: &'static str| [(0, f, json!(1), null.clone()), (1, f, json!(2), null.clone())];
+    let counted = [(0, "add", json!(5), null.clone()), (0, "decrement", null.clone(), null.clone())];
+    let locked = [(0, "acquire", null.clone(), null.clone())];
+    for (model, before, last, good) in [
+        ("register", &written[..], (0, "read", null.clone(), json!(1)), true),
+        ("register", &written[..], (0, "read", null.clone(), json!("1")), false),
+        ("register", &[], (0, "read", null.clone(), null.clone()), true),
+        ("cas-register", &written, (0, "cas", json!([1, 2]), json!([1, 2])), true),
+        ("cas-register", &written, (0, "cas", json!([1, 2]), json!(false)), false),
+        ("cas-register", &written, (0, "cas", json!([3, 2]), json!(false)), true),
+        ("kv", &written, (0, "cas", json!([3, 2]), json!(true)), false),
+        ("set", &added, (0, "read", null.clone(), json!(["b", "a"])), true),
+        ("set", &added, (0, "read", null.clone(), json!(["b"])), false),
+        ("set", &added, (0, "contains", json!("b"), json!(true)), true),
+        ("set", &added, (0, "contains", json!("c"), json!(true)), false),
+        ("queue", &put("enqueue"), (0, "dequeue", null.clone(), json!(1)), true),
+        ("queue", &put("enqueue"), (0, "dequeue", null.clone(), json!(2)), false),
+        ("queue", &put("enqueue"), (0, "dequeue", null.clone(), null.clone()), false),
+        ("stack", &put("push"), (0, "pop", null.clone(), json!(2)), true),
+        ("stack", &put("push"), (0, "pop", null.clone(), json!(1)), false),
+        ("counter", &counted, (0, "read", null.clone(), json!(4)), true),
+        ("counter", &counted, (0, "read", null.clone(), json!(5)), false),
+        ("mutex", &locked, (0, "release", null.clone(), null.clone()), true),
+        ("mutex", &locked, (1, "acquire", null.clone(), null.clone()), false),
+    ] {
+        let expected = if good { Opinion::Good } else { Opinion::Bad };
+        assert_eq!(opinion(model, &with(last.clone(), before)), expected, "{model}: {before:?}, {last:?}");
+    }
+}
+
+#[test]
+fn what_a_model_does_not_know_is_told_where() {
+    let refused = |model: &str, operations: &[(u64, &str, Value, Value)]| {
+        let model = MODELS.iter().find(|known| known.name == model).expect("a model");
+        let judged = (model.judge)(&sequence(operations), Budget::default());
+        judged.err().expect("it makes no sense").to_string()
+    };
+    let null = Value::Null;
+    for (model, operation, expected) in [
+        (
+            "register",
+            (0, "cas", json!([1, 2]), null.clone()),
+            "event 0: this model has no \"cas\"; it has read, write",
+        ),
+        ("register", (0, "write", null.clone(), null.clone()), "event 0: a write needs a \"value\""),
+        ("register", (0, "read", null.clone(), json!([1])), "event 1: a value is a JSON scalar, not [1]"),
+        (
+            "kv",
+            (0, "cas", json!([1]), null.clone()),
+            "event 0: the \"value\" of a cas is [expected, new], not [1]",
+        ),
+        (
+            "set",
+            (0, "read", null.clone(), json!(3)),
+            "event 1: the answer of read is an array of elements, not 3",
+        ),
+        (
+            "set",
+            (0, "contains", json!(3), json!(3)),
+            "event 1: the answer of contains is true or false, not 3",
+        ),
+        ("queue", (0, "enqueue", null.clone(), null.clone()), "event 0: enqueue needs a \"value\""),
+        (
+            "counter",
+            (0, "add", json!(1.5), null.clone()),
+            "event 0: what add adds is a whole number, not 1.5",
+        ),
+        (
+            "mutex",
+            (0, "lock", null.clone(), null.clone()),
+            "event 0: this model has no \"lock\"; it has acquire, release",
+        ),
+    ] {
+        assert_eq!(refused(model, &[operation]), expected);
+    }
+}
+
+#[test]
+fn keys_are_objects_of_their_own() {
+    let text = GOOD.replace("\"seven\"", "null").replace("cas", "write").replace("[1, 2]", "3");
+    let register = &MODELS[0];
+    assert_eq!(register.name, "register");
+    let judge = |text: &str| (register.judge)(&parse(text).expect("events"), Budget::default());
+    assert_eq!(judge(&text).expect("a history").opinion, Opinion::Good, "x was written, y was not");
+    let one = judge(&text.replace("\"y\"", "\"x\"")).expect("a history");
+    assert_eq!(one.opinion, Opinion::Good, "they were concurrent");
 }
