@@ -71,11 +71,12 @@ The history is a JSON array of events, or an object with that array as its \"his
 process   who, a number from 0; one operation at a time. Events of a process that is a name are skipped
 type      invoke: it asks. ok: it was answered. fail: it surely did not happen. info: nobody knows
 f, value  what is asked, and with what; of ok, the answer. cas: [expected, new], answered false if it was refused.
-          The values of a set's read are an array; all others are JSON scalars, null for nothing
+          The values of a set's read are an array, those of txn are lists such as
+          [[\"append\", \"x\", 1], [\"r\", \"x\", [1]]]; all others are JSON scalars, null for nothing
 key       of which object, where there are many: each is checked by itself
 time      nanoseconds, in all events or in none. The order of the list is what happened; time may not go back
 
-Exit status: 0 linearizable; 1 not, with the smallest part that shows it; 2 not a history; 3 undecided, the
+Exit status: 0 as promised; 1 not, with the smallest part that shows it; 2 not a history; 3 undecided, the
 budget was spent.";
 
 fn read(arguments: &Arguments) -> Result<String, String> {

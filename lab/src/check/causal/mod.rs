@@ -111,7 +111,8 @@ impl fmt::Display for Report {
 /// Judges a history.
 ///
 /// # Errors
-/// If a value is written to a register twice, or a process does two things at once.
+/// If a value is written to a register twice, a process does two things at once, or the operations times the sessions
+/// are more than 2^30.
 pub fn check(history: &History) -> Result<Report, Malformed> {
     let order = Order::of(history)?;
     let mut found = explain::Found::new(&order);

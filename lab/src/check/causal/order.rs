@@ -4,6 +4,7 @@
 use super::history::{Action, History};
 use crate::check::file::Malformed;
 use crate::check::graph::{Edge, Graph};
+use crate::check::transactions::malformed;
 use std::collections::BTreeMap;
 
 /// No such operation.
@@ -15,6 +16,9 @@ pub(super) const PROGRAM: u8 = 1;
 pub(super) const READS: u8 = 2;
 /// One write must come before another, or a read would have seen the wrong one. Evidence: that read.
 pub(super) const MUST: u8 = 4;
+
+/// How large the vector clocks of a history may be together: four gigabytes.
+const CLOCK_ENTRIES: usize = 1 << 30;
 
 /// The operations of a history, by session.
 pub(super) struct Order<'a> {
@@ -74,6 +78,12 @@ impl<'a> Order<'a> {
             }
         }
         order.divide(&was_read);
+        let sessions = order.sessions.len();
+        if count.saturating_mul(sessions) > CLOCK_ENTRIES {
+            return Err(malformed(format!(
+                "{count} operations in {sessions} sessions are too many: their product may be {CLOCK_ENTRIES} at most"
+            )));
+        }
         for session in 0..order.sessions.len() {
             order.collect_writes(session as u32);
         }

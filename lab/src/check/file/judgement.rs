@@ -2,7 +2,7 @@
 
 use super::events::brief;
 use super::objects::{Object, Vocabulary, history};
-use super::{Event, Malformed, Outcome, Recorded};
+use super::{Event, Malformed, Outcome, Recorded, levels};
 use crate::check::models::{Counter, Keyed, Mutex, Queue, Set, Stack};
 use crate::check::picture::{Bar, picture};
 use crate::check::{Budget, Register, Verdict, Violation, check_by_key};
@@ -53,7 +53,7 @@ const COUNTER: Vocabulary =
 const MUTEX: Vocabulary = Vocabulary { words: &["acquire", "release"], needs_key: false };
 
 /// All models that files can be judged by.
-pub static MODELS: [FileModel; 8] = [
+pub static MODELS: [FileModel; 11] = [
     FileModel {
         name: "register",
         about: "linearizable register: read, write",
@@ -93,6 +93,21 @@ pub static MODELS: [FileModel; 8] = [
         name: "mutex",
         about: "linearizable lock, owned by the process: acquire, release",
         judge: |events, budget| judge(Mutex, MUTEX, events, budget),
+    },
+    FileModel {
+        name: "list-append",
+        about: "strict serializable transactions of appends to lists and reads: txn; says which levels hold",
+        judge: |events, _| levels::list_append(events),
+    },
+    FileModel {
+        name: "sessions",
+        about: "session guarantees of registers: read, write; values may be [version, value]",
+        judge: |events, _| levels::sessions(events),
+    },
+    FileModel {
+        name: "causal",
+        about: "causally consistent registers: read, write; no value is written twice; says CC, CCv, CM",
+        judge: |events, _| levels::causal(events),
     },
 ];
 

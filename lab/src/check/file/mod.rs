@@ -35,15 +35,18 @@
 //! | `stack` | `push`, `pop`: the same |
 //! | `counter` | `add`: a whole number. `increment`, `decrement`. `read`: answered a whole number |
 //! | `mutex` | `acquire`, `release`, by the process |
+//! | `list-append` | `txn`: a list of `["append", key, element]` and `["r", key, null]`; answered the lists that were read |
+//! | `sessions`, `causal` | `read`, `write` of whole numbers, each written once; answered `[version, value]` if there are versions |
 //!
 //! Registers hold nothing at first, counters zero; sets, queues and stacks are empty, and a lock is free. Values are
-//! JSON scalars. Any model may be given keys: every key is an object of its own.
+//! JSON scalars. Any of the linearizable models may be given keys: every key is an object of its own.
 //!
 //! [`parse`] reads events and [`pair`] makes operations of them; what an operation means is up to a model. So
 //! every checker reads the same files, and a checker becomes known to the command line by its row in [`MODELS`].
 
 mod events;
 mod judgement;
+mod levels;
 mod objects;
 mod operations;
 

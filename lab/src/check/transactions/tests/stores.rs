@@ -1,7 +1,7 @@
 //! Histories of simulated stores: what a good one does is clean, and what a bad one does is caught.
 
 use super::super::AnomalyKind::{self, *};
-use super::super::CycleClass::{G0, G2Item, GSingle};
+use super::super::CycleClass::{G0, G1c, G2Item, GSingle};
 use super::super::{History, Key, Level, MicroOperation, Outcome, Through, Transaction};
 use super::{data, judge, kinds};
 use fastrand::Rng;
@@ -230,5 +230,6 @@ fn stores_with_bugs_are_caught() {
         Store::Stale,
         &[stale[0], stale[1], Cycle(G2Item, Through::Process), Cycle(G2Item, Through::RealTime)],
     );
-    caught(Store::InTwo, &[IntermediateRead, data(GSingle)]);
+    let torn = [IntermediateRead, data(GSingle), data(G0), data(G1c), IncompatibleOrder];
+    caught(Store::InTwo, &torn);
 }
