@@ -192,6 +192,9 @@ impl FaultSet {
             Fault::Cut { from, to, round: begin, until } => {
                 (from, to) == ends && (begin..until).contains(&round)
             }
+            Fault::Isolation { node, round: begin, until } => {
+                (node == ends.0 || node == ends.1) && (begin..until).contains(&round)
+            }
             _ => false,
         };
         self.contains(&Fault::Loss { from, to, round }) || self.iter().any(cut)
