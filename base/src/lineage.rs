@@ -99,4 +99,11 @@ impl<P: Protocol> Env<P> {
             self.effects.push(Effect::Because(Some(support())));
         }
     }
+
+    /// Says that everything that follows in this step leans on all that the node has seen, as if nothing had been said.
+    pub fn because_of_everything(&mut self) {
+        if self.context.trace {
+            self.effects.push(Effect::Because(None));
+        }
+    }
 }

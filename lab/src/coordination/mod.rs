@@ -22,12 +22,12 @@ mod client;
 mod founder;
 mod model;
 pub mod planted;
-mod program;
+pub mod program;
 mod scenario;
 mod script;
 mod world;
 
 pub use model::{RegisterModel, VersionedInput, VersionedOutput};
-pub use program::{CoordinationProgram, Served};
+pub use program::{CoordinationProgram, Served, ServedConfig};
 pub use scenario::{CoordinationScenario, Options};
-pub use script::{Asked, Told};
+pub use script::{Asked, Plan, Told};

@@ -4,9 +4,19 @@
 //! session, does what its script says, one operation after the other, and begins again with a new session when its
 //! connection is closed. The promise: what the clients saw is linearizable (every read is, by the cluster's setting),
 //! and trees that have applied the same commands are the same.
+//!
+//! Lineage is exact where Raft and the service say what they lean on: an answer leans on the votes that made the leader,
+//! on the messages that brought the log, on the acknowledgements that committed it, and a read on its round; beats are in
+//! none of it. What they do not say (snapshots, sleep, a node that has come back) leans on all that came before. That a
+//! client asks is given: the answer before it is a goal of its own.
+//!
+//! Much of Raft is made of silence: that no beat came makes a node stand, that no answer came makes a leader step down.
+//! A certificate speaks of faults that touch something an answer leans on in some run that was tried; a cut counts from
+//! the rounds in which such a message is sent. A cut that begins in a quieter round, and does harm by silence alone, is
+//! not among them.
 
 use super::model::{VersionedInput, VersionedOutput};
-use super::script::{Asked, Script, Told};
+use super::script::{Asked, Plan, Script, Told};
 use crate::check::{Budget, History, Verdict, check};
 use crate::ldfi::{Actor, Card, Expected, Judgement, Program, Seen, Spec};
 use quipu_base::{Durable, Embed, Env, Input, Nested, NodeId, Protocol, StreamId};
@@ -26,6 +36,8 @@ pub struct CoordinationProgram {
     planted: Planted,
     planted_in_tree: u32,
     spec: Spec,
+    plan: Plan,
+    explains: bool,
 }
 
 /// A round, on the nodes' clocks.
@@ -41,7 +53,9 @@ impl CoordinationProgram {
             promise: "what clients see is linearizable, and replicas that applied the same are the same",
             planted: Planted::default(),
             planted_in_tree: 0,
-            spec: SPEC,
+            spec: ANY_ONE,
+            plan: PLAN,
+            explains: true,
         }
     }
 
@@ -52,23 +66,96 @@ impl CoordinationProgram {
         planted: Planted,
         planted_in_tree: u32,
     ) -> Self {
-        CoordinationProgram { name, promise, planted, planted_in_tree, spec: SPEC }
+        CoordinationProgram {
+            name,
+            promise,
+            planted,
+            planted_in_tree,
+            spec: SPEC,
+            plan: PLAN,
+            explains: true,
+        }
     }
 }
 
-/// What every bug here needs at most: the bound of `lab list`.
+impl CoordinationProgram {
+    /// The same with other clients and another bound.
+    #[must_use]
+    pub fn with(self, plan: Plan, spec: Spec) -> Self {
+        CoordinationProgram { plan, spec, ..self }
+    }
+
+    /// The same without its bug.
+    #[must_use]
+    pub fn cured(self) -> Self {
+        CoordinationProgram { planted: Planted::default(), planted_in_tree: 0, ..self }
+    }
+
+    /// The same without a word of why: everything before counts.
+    #[must_use]
+    pub fn unexplained(self) -> Self {
+        CoordinationProgram { explains: false, ..self }
+    }
+}
+
+/// What clients do if nothing else is said. They begin when a leader is known and the service's first pulses, which send
+/// again what seems lost, are over.
+const PLAN: Plan = Plan { begin: 33, thinking: 8, operations: "wrwr" };
+/// Clients that mostly read, and quickly.
+const READERS: Plan = Plan { begin: 33, thinking: 3, operations: "wrrrwrrr" };
+/// Clients that do as little as possible, for what takes several faults.
+const ONE_WRITE: Plan = Plan { begin: 33, thinking: 8, operations: "w" };
+
+/// What most bugs here need at most.
 const SPEC: Spec = Spec {
-    last_round: 100,
-    last_fault: 70,
+    last_round: 140,
+    last_fault: 100,
     crashes: 1,
     recoveries: 1,
     delays: 0,
     skews: 0,
     reach: 2,
     cuts: 2,
-    cut: 25,
+    cut: 20,
     total: 3,
 };
+/// Any one fault, of whatever kind.
+const ANY_ONE: Spec = Spec { delays: 1, skews: 1, total: 1, ..SPEC };
+/// Partitions only.
+const PARTITIONS: Spec = Spec { crashes: 0, recoveries: 0, total: 2, ..SPEC };
+/// Nodes that forget, and partitions.
+const FORGETFUL: Spec = Spec { last_round: 80, last_fault: 60, crashes: 0, ..SPEC };
+
+/// One node or link cut off once.
+const ONE_PARTITION: Spec = Spec { recoveries: 0, cuts: 1, total: 1, ..FORGETFUL };
+
+/// The sound service, and one with each bug that the search finds.
+pub fn all() -> Vec<CoordinationProgram> {
+    let bug = CoordinationProgram::planted;
+    let (sound, doubly) = (Planted::default(), tree::PLANTED_DUPLICATE_APPLIED);
+    let name = "coordination-quorum-off-by-one";
+    let quorum = bug(name, "... if one voter less than a majority is enough", Planted::QUORUM_OFF_BY_ONE, 0);
+    let name = "coordination-vote-for-anyone";
+    let anyone = bug(name, "... if votes are given without comparing logs", Planted::VOTE_FOR_ANYONE, 0);
+    let name = "coordination-stale-lease-read";
+    let stale =
+        bug(name, "... if a leader answers reads without asking anyone", Planted::STALE_LEASE_READ, 0);
+    let name = "coordination-ack-before-durable";
+    let early = bug(name, "... if acknowledgements do not wait for the disk", Planted::ACK_BEFORE_DURABLE, 0);
+    let name = "coordination-vote-before-durable";
+    let hasty = bug(name, "... if votes do not wait for the disk", Planted::VOTE_BEFORE_DURABLE, 0);
+    let name = "coordination-duplicate-applied";
+    let twice = bug(name, "... if a command that is sent again is applied again", sound, doubly);
+    vec![
+        CoordinationProgram::sound(),
+        quorum,
+        anyone,
+        stale.with(READERS, PARTITIONS),
+        early.with(ONE_WRITE, FORGETFUL),
+        hasty.with(ONE_WRITE, FORGETFUL),
+        twice.with(ONE_WRITE, ONE_PARTITION),
+    ]
+}
 
 impl Program for CoordinationProgram {
     type Protocol = Served;
@@ -85,7 +172,7 @@ impl Program for CoordinationProgram {
         }
     }
 
-    fn cast(&self) -> Vec<Actor<Config>> {
+    fn cast(&self) -> Vec<Actor<ServedConfig>> {
         [(1, "n1"), (2, "n2"), (3, "n3")]
             .into_iter()
             .map(|(id, name)| Actor { id: NodeId(id), name, config: self.config(id) })
@@ -147,7 +234,12 @@ impl Program for CoordinationProgram {
 }
 
 impl CoordinationProgram {
-    fn config(&self, id: u64) -> Config {
+    fn config(&self, id: u64) -> ServedConfig {
+        let service = self.service_config(id);
+        ServedConfig { service, plan: self.plan, explains: self.explains }
+    }
+
+    fn service_config(&self, id: u64) -> Config {
         let lease = self.planted.has(Planted::STALE_LEASE_READ).then_some(Lease { max_drift_ppm: 2_000 });
         Config {
             id: NodeId(id),
@@ -206,8 +298,17 @@ fn history(seen: &Seen<'_, Told>) -> History<VersionedInput, VersionedOutput> {
     history
 }
 
+/// What a node starts with.
+#[derive(Clone, Debug)]
+pub struct ServedConfig {
+    service: Config,
+    plan: Plan,
+    explains: bool,
+}
+
 /// A node: the service, and the client beside it.
 pub struct Served {
+    explains: bool,
     service: Coordination,
     nested: Nested<Coordination>,
     script: Script,
@@ -244,24 +345,27 @@ impl Embed<Coordination, Served> for Embedding {
 }
 
 impl Protocol for Served {
-    type Config = Config;
+    type Config = ServedConfig;
     type Message = <Coordination as Protocol>::Message;
     type Timer = Timer;
     type Request = Infallible;
     type Event = Told;
     type Record = Record;
 
-    fn start(config: Config, durable: Durable<Record>, env: &mut Env<Self>) -> Self {
+    fn start(config: ServedConfig, durable: Durable<Record>, env: &mut Env<Self>) -> Self {
+        let ServedConfig { service, plan, explains } = config;
+        env.set_trace(explains);
         let mut nested = Nested::default();
-        let script = Script::new(config.id, !durable.records.is_empty());
-        let service = env.nest(&mut nested, &Embedding, |env| Coordination::start(config, durable, env));
-        let mut served = Served { service, nested, script, leads: false };
+        let script = Script::new(service.id, plan, !durable.records.is_empty());
+        let service = env.nest(&mut nested, &Embedding, |env| Coordination::start(service, durable, env));
+        let mut served = Served { explains, service, nested, script, leads: false };
         env.set_timer(Timer::Act, env.now() + ROUND);
         served.listen(env);
         served
     }
 
     fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
+        env.set_trace(self.explains);
         match input {
             Input::Message { from, message } => self.serve(Input::Message { from, message }, env),
             Input::Timer(Timer::Service(timer)) => self.serve(Input::Timer(timer), env),
@@ -294,8 +398,10 @@ impl Served {
         for emitted in self.nested.take_events() {
             let said: Said = emitted.event;
             if let Some(told) = self.script.hear(said) {
+                self.because_of(&told, env);
                 // The service's own reason to speak may be a record on disk; the client hears it then.
-                env.emit_because(emitted.after, told, emitted.because);
+                env.emit_after(emitted.after, told);
+                env.because_of_everything();
             }
         }
         let report = self.service.report();
@@ -304,6 +410,17 @@ impl Served {
             env.emit(Told::Leads);
         }
         self.leads = leads;
+    }
+
+    /// What a client is told leans on the log, and a read on its round as well.
+    fn because_of(&self, told: &Told, env: &mut Env<Self>) {
+        let why = match told {
+            Told::Answered { output: Some(VersionedOutput::Read { .. }), .. } => self.service.why_read(),
+            _ => self.service.why_applied(),
+        };
+        if let Some(why) = why {
+            env.because(|| why);
+        }
     }
 
     fn act(&mut self, env: &mut Env<Self>) {

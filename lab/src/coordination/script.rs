@@ -53,11 +53,20 @@ pub(super) struct Script {
     state: State,
     /// For so many rounds it does nothing.
     rest: u32,
+    thinking: u32,
     finished: bool,
 }
 
-/// How many rounds a client thinks between an answer and the next thing it asks.
-const THINKING: u32 = 2;
+/// What every client does, and how fast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// In which round it begins.
+    pub begin: u32,
+    /// How many rounds it thinks between an answer and the next thing it asks.
+    pub thinking: u32,
+    /// What it asks, one letter each: `r` reads and `w` writes.
+    pub operations: &'static str,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -69,23 +78,35 @@ enum State {
 
 impl Script {
     /// The script of the client beside a node. A node that comes back has another client, which only looks.
-    pub(super) fn new(node: NodeId, again: bool) -> Self {
-        let write = |number: u64| {
-            Asked::Register(VersionedInput::Write { value: 10 * node.0 + number, expected: None })
+    pub(super) fn new(node: NodeId, plan: Plan, again: bool) -> Self {
+        let operation = |(number, letter): (usize, char)| match letter {
+            'w' if !again => {
+                let value = 100 * node.0 + number as u64;
+                Asked::Register(VersionedInput::Write { value, expected: None })
+            }
+            _ => Asked::Register(VersionedInput::Read),
         };
-        let read = Asked::Register(VersionedInput::Read);
-        let todo = if again {
-            vec![Asked::Found, read, read, read, read]
-        } else {
-            vec![Asked::Found, write(1), read, read, read, write(2), read, read, read, write(3), read, read]
-        };
-        let asked = if again { 100 } else { 0 };
-        Script { node, todo, asked, connections: asked, state: State::Away, rest: 0, finished: false }
+        let todo = [Asked::Found].into_iter().chain(plan.operations.chars().enumerate().map(operation));
+        let (asked, rest) = if again { (100, 0) } else { (0, plan.begin) };
+        Script {
+            node,
+            todo: todo.collect(),
+            asked,
+            connections: asked,
+            state: State::Away,
+            rest,
+            thinking: plan.thinking,
+            finished: false,
+        }
     }
 
     /// What the client does now, and what it tells of that.
     pub(super) fn act(&mut self) -> (Option<Request>, Option<Told>) {
         match self.state {
+            State::Away if self.rest > 0 => {
+                self.rest -= 1;
+                (None, None)
+            }
             State::Away => (Some(self.connect()), None),
             State::Connecting | State::Waiting => (None, None),
             State::Idle if self.rest > 0 => {
@@ -117,7 +138,7 @@ impl Script {
             Event::Reply { connection, result, .. } if connection == current => {
                 let asked = self.todo.remove(0);
                 self.state = State::Idle;
-                self.rest = THINKING;
+                self.rest = self.thinking;
                 Some(Told::Answered { number: self.asked, output: output(asked, result) })
             }
             Event::Close { connection, .. } if connection == current => {

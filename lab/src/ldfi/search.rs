@@ -4,7 +4,7 @@
 use super::formula::Formula;
 use super::graph::{Execution, Judgement};
 use super::hypotheses::Hypotheses;
-use super::order::{Turn, turns};
+use super::order::{Given, Turn};
 use super::program::Subject;
 use super::symmetry::Symmetries;
 use super::{FaultSet, Spec};
@@ -138,7 +138,7 @@ struct Search<'a> {
     spec: &'a Spec,
     symmetries: Symmetries,
     /// By outcome: what is still to be tried from runs that came out so.
-    paths: BTreeMap<u64, Path>,
+    paths: BTreeMap<Way, Path>,
     /// Everything that waits or was run.
     known: BTreeSet<FaultSet>,
     waiting: usize,
@@ -148,14 +148,22 @@ struct Search<'a> {
     reached: BTreeSet<&'static str>,
 }
 
-/// The runs that came out alike.
+/// How many faults, and how the run came out that they are added to.
+type Way = (usize, u64);
+
+/// What is still to be tried beyond runs that are alike.
 #[derive(Default)]
 struct Path {
     /// How many hypotheses from here have been tried.
     tried: u64,
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// Runs whose hypotheses are not all drawn yet.
-    sources: Vec<(FaultSet, Hypotheses)>,
+    sources: Vec<Source>,
+}
+
+struct Source {
+    given: Given,
+    hypotheses: Hypotheses,
 }
 
 /// A hypothesis, and when its turn comes among those of its path.
@@ -203,18 +211,19 @@ impl Search<'_> {
         let formula = Formula::of(execution, goals, self.spec);
         if !formula.is_never() {
             let hypotheses = Hypotheses::new(formula, &execution.faults, self.spec);
-            let path = self.paths.entry(execution.outcome).or_default();
-            path.sources.push((execution.faults.clone(), hypotheses));
-            self.draw(execution.outcome);
+            let way = (execution.faults.len(), execution.outcome);
+            let path = self.paths.entry(way).or_default();
+            path.sources.push(Source { given: Given::of(execution), hypotheses });
+            self.draw(way);
         }
     }
 
     /// Draws hypotheses from a path's newest run, and forgets the run when there are no more.
-    fn draw(&mut self, outcome: u64) {
-        let path = self.paths.get_mut(&outcome).expect("what is drawn from is a path");
-        let Some((given, hypotheses)) = path.sources.last_mut() else { return };
+    fn draw(&mut self, way: Way) {
+        let path = self.paths.get_mut(&way).expect("what is drawn from is a path");
+        let Some(Source { given, hypotheses }) = path.sources.last_mut() else { return };
         let batch: Vec<FaultSet> = hypotheses.by_ref().take(BATCH).collect();
-        let turns = turns(given, &batch);
+        let turns = given.turns(&batch);
         if batch.len() < BATCH {
             path.sources.pop();
         }
@@ -229,20 +238,25 @@ impl Search<'_> {
         }
     }
 
-    /// The next hypothesis of the path that had the fewest turns. What takes another way through the protocol is as likely
-    /// to hide something as all that went the usual way.
+    /// The next hypothesis: as many turns for each number of faults, and with so many faults for each outcome. What takes
+    /// another way through the protocol is as likely to hide something as all that went the usual way, and a bug that
+    /// needs three faults would otherwise wait for all that two can do.
     fn next(&mut self) -> Option<FaultSet> {
         loop {
+            let mut tried: BTreeMap<usize, u64> = BTreeMap::new();
+            for ((faults, _), path) in &self.paths {
+                *tried.entry(*faults).or_default() += path.tried;
+            }
             let open =
                 self.paths.iter().filter(|(_, path)| !path.waiting.is_empty() || !path.sources.is_empty());
-            let outcome = *open.min_by_key(|(_, path)| path.tried)?.0;
-            let path = self.paths.get_mut(&outcome).expect("an open path is a path");
+            let way = *open.min_by_key(|((faults, _), path)| (tried[faults], path.tried))?.0;
+            let path = self.paths.get_mut(&way).expect("an open path is a path");
             if let Some(Reverse(waiting)) = path.waiting.pop() {
                 path.tried += 1;
                 self.waiting -= 1;
                 return Some(waiting.faults);
             }
-            self.draw(outcome);
+            self.draw(way);
         }
     }
 }

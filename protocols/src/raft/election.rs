@@ -36,10 +36,12 @@ impl Raft {
         self.leader = None;
         self.votes.clear();
         self.votes.push((self.config.id, true));
+        self.lineage.votes.clear();
         // Asking is harmless, so ask again sooner than one would stand again.
         let timeout = self.config.election_timeout;
         self.set_election_due(timeout / 2, timeout, env);
         let request = self.vote_request(self.term + 1, true, false);
+        self.because(|_| None, env);
         self.ask_voters(request, SyncPoint::NONE, env);
         self.count_votes(env);
     }
@@ -56,6 +58,9 @@ impl Raft {
         self.set_election_timeout(env);
         // The request promises that we voted for ourselves, and that this term has begun.
         let request = self.vote_request(self.term, false, transfer);
+        let pre_votes = core::mem::take(&mut self.lineage.votes);
+        let told = transfer.then_some(env.event());
+        self.because(|_| pre_votes.into_iter().chain(told), env);
         self.ask_voters(request, self.term_point, env);
         self.count_votes(env);
     }
@@ -87,6 +92,8 @@ impl Raft {
             // Nothing is promised, so nothing needs to be durable except the term that a refusal tells.
             let term = if granted { request.term } else { self.term };
             let reply = VoteReply { term, pre: true, granted };
+            let event = env.event();
+            self.because(|_| [event], env);
             env.send_after(self.term_point, from, Message::VoteReply(reply));
             return;
         }
@@ -101,6 +108,8 @@ impl Raft {
         }
         let early = self.config.planted.has(Planted::VOTE_BEFORE_DURABLE);
         let after = if early { SyncPoint::NONE } else { self.term_point };
+        let event = env.event();
+        self.because(|_| [event], env);
         env.send_after(after, from, Message::VoteReply(VoteReply { term: self.term, pre: false, granted }));
     }
 
@@ -132,6 +141,9 @@ impl Raft {
             }
         } else if expected && self.votes.iter().all(|(voter, _)| *voter != from) {
             self.votes.push((from, reply.granted));
+            if env.traces() && reply.granted {
+                self.lineage.votes.push(env.event());
+            }
             self.count_votes(env);
         }
     }
@@ -162,6 +174,8 @@ impl Raft {
         let progress = progress.map(|member| Progress::new(member, next, now)).collect();
         self.leading = Leading { progress, ..Leading::default() };
         self.leading.busy = true;
+        self.lineage.leadership = core::mem::take(&mut self.lineage.votes);
+        self.lineage.leader = env.traces().then(|| env.event());
         self.leading.uncommitted_bytes = self.log.entries_after(self.commit).map(super::log::weight).sum();
         env.cancel_timer(Timer::Election);
         if self.beats_itself {
@@ -194,6 +208,9 @@ impl Raft {
         self.leader = leader;
         self.suspected = false;
         self.votes.clear();
+        self.lineage.votes.clear();
+        self.lineage.leadership.clear();
+        self.lineage.reads.clear();
         if led {
             self.stop_leading(env);
         }
@@ -233,6 +250,8 @@ impl Raft {
         if term < self.term {
             // A leader that is over must learn so even if we may not vote it out (see `hears_leader`): without
             // this, a replica whose term ran ahead could never join again.
+            let event = env.event();
+            self.because(|_| [event], env);
             env.send_after(self.term_point, from, Message::Stale(Termed { term: self.term }));
             return false;
         }
@@ -244,6 +263,7 @@ impl Raft {
                 return false;
             }
             self.become_follower(term, None, Some(from), env);
+            self.lineage.leader = env.traces().then(|| env.event());
         }
         self.suspected = false;
         self.heard = env.now();

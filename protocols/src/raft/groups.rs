@@ -17,8 +17,8 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 use quipu_base::{
-    Durable, Embed, Env, GroupId, Input, Nested, NodeId, Place, Protocol, RequestId, StreamId, SyncPoint,
-    Time,
+    Durable, Embed, Env, GroupId, Input, Nested, NodeId, Place, Protocol, RequestId, StreamId, Support,
+    SyncPoint, Time,
 };
 
 /// The replicas of many groups on one node.
@@ -399,6 +399,7 @@ impl Groups {
         if !self.beating.is_empty() || !beats.is_empty() {
             self.set_beats(env);
         }
+        self.because_of_leading(env);
         for (peer, beats) in beats {
             let sleeping = self.peers.get(&peer).map_or(0, |state| state.led);
             env.send(peer, GroupsMessage::Beats { sleeping, beats });
@@ -413,6 +414,7 @@ impl Groups {
         }
         let mut replies = Vec::with_capacity(beats.len());
         let mut after = SyncPoint::NONE;
+        let mut why = env.traces().then(Support::given);
         for (group, beat) in beats {
             let reply = self.run(group, env, |raft, env| {
                 let reply = raft.on_beat(from, beat, env);
@@ -421,11 +423,28 @@ impl Groups {
             });
             if let Some((reply, point)) = reply.flatten() {
                 after = after.max(point);
+                why = why.and_then(|why| Some(why.and(self.group(group)?.why_answering(env.event())?)));
                 replies.push((group, reply));
             }
         }
         if !replies.is_empty() {
+            if let Some(why) = why {
+                env.because(|| why);
+            }
             env.send_after(after, from, GroupsMessage::BeatReplies(replies));
+        }
+    }
+}
+
+/// Lineage.
+impl Groups {
+    /// What follows is the beats of the groups that are led from here. Of sleep nothing is said.
+    fn because_of_leading(&self, env: &mut Env<Self>) {
+        if env.traces() && self.peers.values().all(|peer| peer.led_count == 0) {
+            let each = |group: &GroupId| self.group(*group).and_then(Raft::why_leading);
+            let leading = self.beating.iter().map(each);
+            let all = leading.reduce(|one, other| Some(one?.and(other?))).flatten();
+            all.into_iter().for_each(|support| env.because(|| support));
         }
     }
 }

@@ -37,6 +37,7 @@
 mod codec;
 mod election;
 mod groups;
+mod lineage;
 mod log;
 mod membership;
 mod message;

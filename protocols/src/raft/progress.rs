@@ -30,6 +30,8 @@ pub(super) struct Progress {
     pub(super) leaving: bool,
     /// The input that last advanced `matched`, for lineage.
     pub(super) matched_cause: EventId,
+    /// The input that last told what to send next, for lineage.
+    pub(super) fed_by: EventId,
     /// The input that last advanced `round`, for lineage.
     pub(super) round_cause: EventId,
 }
@@ -80,6 +82,7 @@ impl Progress {
             asleep: false,
             leaving: false,
             matched_cause: EventId(0),
+            fed_by: EventId(0),
             round_cause: EventId(0),
         }
     }
@@ -115,6 +118,7 @@ impl Progress {
         let waits_for_snapshot = matches!(&self.mode, Mode::Snapshot(transfer) if transfer.index > index);
         if !waits_for_snapshot && self.mode != Mode::Replicate {
             self.mode = Mode::Replicate;
+            self.fed_by = cause;
             self.next = self.matched + 1;
             self.in_flight.clear();
         }

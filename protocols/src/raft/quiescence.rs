@@ -21,6 +21,7 @@ impl Raft {
             return;
         }
         let mut progress = core::mem::take(&mut self.leading.progress);
+        self.because(super::lineage::Lineage::leading, env);
         for member in &mut progress {
             let beat = self.timed_beat(member, false);
             env.send(member.id, Message::Beat(beat));

@@ -86,7 +86,13 @@ impl Raft {
         };
         let trusted = self.config.planted.has(Planted::STALE_LEASE_READ);
         let serving = serving || self.config.planted.has(Planted::READ_BEFORE_OWN_TERM);
+        if env.traces() {
+            self.lineage.reads.push(env.event());
+        }
         if trusted || (serving && self.needs_no_round(env.now())) {
+            let asked = self.lineage.reads.pop();
+            let granted = self.leading.progress.iter().filter(|_| !trusted).map(|member| member.round_cause);
+            self.lineage.read = self.lineage.leading().chain(asked).chain(granted).collect();
             return env.emit(Event::ReadReady { id, index: self.commit });
         }
         if self.leading.reads.waiting.len() >= MAX_WAITING {
@@ -110,6 +116,8 @@ impl Raft {
         let round = Round { number: self.leading.reads.round, index: self.commit, reads };
         self.leading.reads.rounds.push_back(round);
         self.leading.reads.unassigned = 0;
+        let asked = core::mem::take(&mut self.lineage.reads);
+        self.because(|lineage| lineage.leading().chain(asked), env);
         let mut progress = core::mem::take(&mut self.leading.progress);
         for member in progress.iter_mut().filter(|member| self.membership().voters.contains(member.id)) {
             let beat = self.beat(member, false);
@@ -135,6 +143,7 @@ impl Raft {
         self.leading.reads.confirm(round, lease);
         while let Some((index, ids)) = self.leading.reads.take_confirmed(round) {
             let because = if env.traces() { self.round_causes(round) } else { Vec::new() };
+            self.lineage.read.clone_from(&because);
             for id in ids {
                 env.emit_because(SyncPoint::NONE, Event::ReadReady { id, index }, because.clone());
             }

@@ -75,6 +75,7 @@ pub(super) fn start(
     let mut recovered = recover(durable);
     let mut raft = Raft::blank(config, beats_itself);
     (raft.term, raft.vote) = (recovered.term, recovered.vote);
+    raft.lineage.exact = recovered.fresh;
     raft.log = recovered.log;
     if recovered.damaged {
         // Before anything else: as soon as the disk looks sound, it must say that it was not.

@@ -1,5 +1,6 @@
 //! The replica: its state, the one `step`, and the checks between steps.
 
+use super::lineage::Lineage;
 use super::log::Log;
 use super::membership::Memberships;
 use super::message::{Commit, Message, Termed};
@@ -66,6 +67,7 @@ pub struct Raft {
     pub(super) asleep: bool,
     /// Changes whenever `asleep` here or, on the leader, at any member changes.
     pub(super) sleep_generation: u64,
+    pub(super) lineage: Lineage,
 }
 
 /// What only a leader knows; empty on others.
@@ -238,6 +240,8 @@ impl Raft {
             Message::Commit(Commit { term, commit }) => self.on_commit(from, term, commit, env),
             Message::Beat(beat) => {
                 if let Some((reply, after)) = self.on_beat(from, beat, env) {
+                    let (event, received) = (env.event(), self.verified);
+                    self.because(|lineage| lineage.log(received).chain([event]), env);
                     env.send_after(after, from, Message::BeatReply(reply));
                 }
             }
@@ -344,6 +348,7 @@ impl Raft {
             leading: Leading::default(),
             asleep: false,
             sleep_generation: 0,
+            lineage: Lineage::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Replication: what a leader sends, what a follower makes of it, and when an entry has committed.
 
+use super::lineage::Lineage;
 use super::log::weight;
 use super::message::{Append, AppendReply, Beat, BeatReply, Commit, Message, Outcome};
 use super::progress::{Mode, Progress};
@@ -83,10 +84,14 @@ impl Raft {
                 if !current {
                     let commit = self.commit.min(member.matched);
                     member.commit_sent = commit;
+                    self.because(Lineage::leading, env);
                     env.send(member.id, Message::Commit(Commit { term: self.term, commit }));
                 }
             }
-            Mode::Snapshot(_) => self.pump(member, env),
+            Mode::Snapshot(_) => {
+                env.because_of_everything();
+                self.pump(member, env);
+            }
         }
     }
 
@@ -95,6 +100,7 @@ impl Raft {
         let previous_index = member.next - 1;
         let Some(previous_term) = self.log.term(previous_index) else {
             self.begin_transfer(member);
+            env.because_of_everything();
             self.pump(member, env);
             return false;
         };
@@ -114,6 +120,8 @@ impl Raft {
             round: self.leading.reads.round(),
             entries,
         };
+        let fed_by = member.fed_by;
+        self.because(|lineage| lineage.leading().chain(lineage.log(last)).chain([fed_by]), env);
         env.send(member.id, Message::Append(append));
         true
     }
@@ -147,6 +155,7 @@ impl Raft {
                 let agreeable = self.log.agreeable(index, term).0;
                 let Some(member) = self.member(from) else { return };
                 if member.conflict(previous, agreeable) {
+                    member.fed_by = env.event();
                     self.leading.busy = true;
                     self.set_flush(env);
                 }
@@ -201,6 +210,9 @@ impl Raft {
         if reply.session == member.session && reply.durable <= last {
             let news = reply.durable > member.matched && member.acknowledge(reply.durable, env.event());
             let resend = member.beaten(reply.round, reply.received);
+            if resend {
+                member.fed_by = env.event();
+            }
             let fell_asleep = drowsy && reply.asleep && !member.asleep;
             member.asleep |= fell_asleep;
             self.sleep_generation += fell_asleep as u64;
@@ -276,6 +288,8 @@ impl Raft {
         if !agrees {
             let (index, term) = self.log.agreeable(previous_index, previous_term);
             let outcome = Outcome::Conflict { previous: previous_index, index, term };
+            let event = env.event();
+            self.because(|lineage| lineage.log(previous_index).chain([event]), env);
             env.send_after(self.term_point, from, reply(self.term, outcome));
             return;
         }
@@ -291,6 +305,8 @@ impl Raft {
             () if index <= self.durable => self.term_point,
             () => env.tail(),
         };
+        let event = env.event();
+        self.because(|lineage| lineage.log(index).chain([event]), env);
         env.send_after(after, from, reply(self.term, Outcome::Matched { index }));
         self.try_finish_refill(env);
     }
@@ -336,6 +352,7 @@ impl Raft {
         env.persist(Record::Entry { first, previous_term, entry: entry.clone() });
         let index = entry.index;
         self.log.push(entry);
+        self.brought(index, env);
         if let Some(membership) = membership {
             self.memberships.push(index, membership);
             self.on_membership_changed(env);
@@ -346,6 +363,7 @@ impl Raft {
     fn truncate(&mut self, index: u64, env: &mut Env<Self>) {
         assert!(index > self.commit, "what has committed stays");
         self.log.truncate(index);
+        self.lineage.truncate(index);
         self.durable = self.durable.min(index - 1);
         self.verified = self.verified.min(index - 1);
         self.unsynced.iter_mut().for_each(|(_, last)| *last = (*last).min(index - 1));
@@ -420,6 +438,9 @@ impl Raft {
             self.leading.uncommitted_bytes -= committed;
         }
         self.commit = index;
+        if env.traces() {
+            self.lineage.commit = if because.is_empty() { Vec::from([env.event()]) } else { because.clone() };
+        }
         self.tell_committed(&because, env);
         if let Role::Leader { serving: false } = self.role
             && self.log.term(index) == Some(self.term)

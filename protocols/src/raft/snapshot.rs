@@ -265,6 +265,7 @@ impl Raft {
         let SnapshotHead { index, term, membership } = stored.head.clone();
         assert!(index > self.commit, "a replica is not set back");
         self.log = Log::after(index, term);
+        self.lineage = Default::default();
         self.unsynced.clear();
         (self.durable, self.commit, self.told, self.verified) = (index, index, index, index);
         self.snapshots.bytes_since = 0;

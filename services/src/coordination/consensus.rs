@@ -4,6 +4,7 @@ use super::members;
 use super::message::{Message, Timer};
 use super::service::{Asked, Coordination, GROUP, Waiter};
 use super::types::{CloseReason, Event, RefusalReason};
+use alloc::vec::Vec;
 use quipu_base::codec::Codec;
 use quipu_base::{Embed, Env, Input, NodeId, Protocol, RequestId, StreamId};
 use quipu_machines::tree::{Command, Tree};
@@ -182,15 +183,29 @@ impl Coordination {
 
     fn round_ready(&mut self, asked: Asked, index: Option<u64>, env: &mut Env<Self>) {
         match asked {
-            Asked::Round(round) => self.round_answered(round, index, env),
-            Asked::RoundFor(node, round) => env.send(node, Message::ReadConfirmed { round, index }),
+            Asked::Round(round) => {
+                self.round_answered(round, index, env);
+                self.confirmed_by = self.raft().confirmed_by(env);
+            }
+            Asked::RoundFor(node, round) => {
+                if index.is_some() {
+                    self.because_of_round(env);
+                }
+                env.send(node, Message::ReadConfirmed { round, index });
+                env.because_of_everything();
+            }
             Asked::Wish { .. } | Asked::Admission => panic!("a wish is no read"),
         }
     }
 
     pub(super) fn round_answered(&mut self, round: u64, index: Option<u64>, env: &mut Env<Self>) {
         match index {
-            Some(index) => self.rounds.answered(round, index),
+            Some(index) => {
+                self.rounds.answered(round, index);
+                if env.traces() {
+                    self.confirmed_by = Vec::from([env.event()]);
+                }
+            }
             None => self.rounds.failed(),
         }
         self.flush_soon(env);
@@ -208,21 +223,25 @@ impl Coordination {
     /// Ends a batch: commands leave for the leader in one message, and a read round begins if anybody waits.
     pub(super) fn flush(&mut self, env: &mut Env<Self>) {
         self.flush_is_set = false;
+        let asked = core::mem::take(&mut self.flush_because);
         let Some(leader) = self.leader else {
             self.forwards.clear();
             return;
         };
+        self.because_of_leader(asked, env);
         if leader != self.config.id && !self.forwards.is_empty() {
             env.send(leader, Message::Forward(core::mem::take(&mut self.forwards)));
         }
         if let Some(round) = self.rounds.begin() {
             self.counters.read_rounds += 1;
             if leader == self.config.id {
+                env.because_of_everything();
                 self.ask(Asked::Round(round), raft::Request::Read, env);
             } else {
                 env.send(leader, Message::ConfirmRead { round });
             }
         }
+        env.because_of_everything();
     }
 
     /// Serves the reads whose round has been answered and applied.

@@ -34,6 +34,7 @@ mod clocks;
 mod consensus;
 mod convert;
 mod handshake;
+mod lineage;
 mod members;
 mod message;
 mod operations;

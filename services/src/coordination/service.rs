@@ -13,7 +13,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
-use quipu_base::{Durable, Env, GroupId, Input, Nested, NodeId, Protocol, RequestId, Time};
+use quipu_base::{Durable, Env, EventId, GroupId, Input, Nested, NodeId, Protocol, RequestId, Time};
 use quipu_machines::tree::{SessionId, Tree, WatchTable};
 use quipu_protocols::raft::{self, GroupRecord, Groups, GroupsConfig, GroupsRequest, Raft, Role};
 
@@ -33,6 +33,7 @@ pub struct Coordination {
     pub(super) watches: WatchTable,
     pub(super) clients: Clients,
     pub(super) rounds: Rounds<Waiter>,
+    pub(super) confirmed_by: super::lineage::Confirmed,
     pub(super) clocks: SessionClocks,
     pub(super) snapshots: Snapshots,
     pub(super) wishes: Wishes,
@@ -46,6 +47,8 @@ pub struct Coordination {
     /// Commands on their way to the leader, which leave together at the end of the batch.
     pub(super) forwards: Vec<Bytes>,
     pub(super) flush_is_set: bool,
+    /// The inputs that asked for that flush, while somebody wants to know.
+    pub(super) flush_because: Vec<EventId>,
     pub(super) role: Role,
     pub(super) leader: Option<NodeId>,
     pub(super) leaderless_since: Option<Time>,
@@ -121,6 +124,7 @@ impl Protocol for Coordination {
             watches: WatchTable::default(),
             clients: Clients::default(),
             rounds: Rounds::default(),
+            confirmed_by: Vec::new(),
             clocks: SessionClocks::new(Duration::from_millis(config.tick_ms.into())),
             snapshots: Snapshots::default(),
             wishes: Wishes::default(),
@@ -130,6 +134,7 @@ impl Protocol for Coordination {
             payloads: Pen::new(),
             forwards: Vec::new(),
             flush_is_set: false,
+            flush_because: Vec::new(),
             role: Role::Follower,
             leader: None,
             leaderless_since: Some(env.now()),
@@ -295,6 +300,9 @@ impl Coordination {
 
     /// Lets what gathered during a batch leave together when the batch ends.
     pub(super) fn flush_soon(&mut self, env: &mut Env<Self>) {
+        if env.traces() {
+            self.flush_because.push(env.event());
+        }
         if !self.flush_is_set {
             self.flush_is_set = true;
             env.set_timer(Timer::Flush, env.now());
