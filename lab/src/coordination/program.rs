@@ -134,18 +134,47 @@ pub fn all() -> Vec<CoordinationProgram> {
     let bug = CoordinationProgram::planted;
     let (sound, doubly) = (Planted::default(), tree::PLANTED_DUPLICATE_APPLIED);
     let name = "coordination-quorum-off-by-one";
-    let quorum = bug(name, "... if one voter less than a majority is enough", Planted::QUORUM_OFF_BY_ONE, 0);
+    let quorum = bug(
+        name,
+        "that of coordination, broken by a planted bug: one voter less than a majority is enough",
+        Planted::QUORUM_OFF_BY_ONE,
+        0,
+    );
     let name = "coordination-vote-for-anyone";
-    let anyone = bug(name, "... if votes are given without comparing logs", Planted::VOTE_FOR_ANYONE, 0);
+    let anyone = bug(
+        name,
+        "that of coordination, broken by a planted bug: votes are given without comparing logs",
+        Planted::VOTE_FOR_ANYONE,
+        0,
+    );
     let name = "coordination-stale-lease-read";
-    let stale =
-        bug(name, "... if a leader answers reads without asking anyone", Planted::STALE_LEASE_READ, 0);
+    let stale = bug(
+        name,
+        "that of coordination, broken by a planted bug: a leader answers reads without asking anyone",
+        Planted::STALE_LEASE_READ,
+        0,
+    );
     let name = "coordination-ack-before-durable";
-    let early = bug(name, "... if acknowledgements do not wait for the disk", Planted::ACK_BEFORE_DURABLE, 0);
+    let early = bug(
+        name,
+        "that of coordination, broken by a planted bug: acknowledgements do not wait for the disk",
+        Planted::ACK_BEFORE_DURABLE,
+        0,
+    );
     let name = "coordination-vote-before-durable";
-    let hasty = bug(name, "... if votes do not wait for the disk", Planted::VOTE_BEFORE_DURABLE, 0);
+    let hasty = bug(
+        name,
+        "that of coordination, broken by a planted bug: votes do not wait for the disk",
+        Planted::VOTE_BEFORE_DURABLE,
+        0,
+    );
     let name = "coordination-duplicate-applied";
-    let twice = bug(name, "... if a command that is sent again is applied again", sound, doubly);
+    let twice = bug(
+        name,
+        "that of coordination, broken by a planted bug: a command that is sent again is applied again",
+        sound,
+        doubly,
+    );
     vec![
         CoordinationProgram::sound(),
         quorum,

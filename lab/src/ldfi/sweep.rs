@@ -38,6 +38,10 @@ pub fn sweep(
 ) -> Sweep {
     let begun = Instant::now();
     let mut sweep = Sweep { best: None, executions: 0, elapsed: Duration::ZERO, out_of_time: false };
+    if kinds.total > 0 {
+        by_number(subject, kinds, time, &mut sweep, progress);
+        return sweep;
+    }
     let Some(mut spec) = shortest(subject, kinds, &mut sweep.executions) else { return sweep };
     let omissions = kinds.last_fault > 0;
     while spec.last_round <= LONGEST {
@@ -63,6 +67,41 @@ pub fn sweep(
         }
     }
     sweep
+}
+
+/// For a bound that counts faults: first any one fault, then any two, and so on; its rounds stay.
+fn by_number(
+    subject: &dyn Subject,
+    kinds: &Spec,
+    time: Duration,
+    sweep: &mut Sweep,
+    progress: &mut dyn FnMut(&Spec, Progress),
+) {
+    let begun = Instant::now();
+    for total in 1.. {
+        let spec = Spec { total, ..*kinds };
+        let limits = Limits { time: Some(time.saturating_sub(begun.elapsed())), ..Limits::default() };
+        let outcome = search(subject, &spec, limits, &mut |so_far| progress(&spec, so_far));
+        sweep.executions += outcome.executions;
+        sweep.elapsed = begun.elapsed();
+        match outcome.verdict {
+            Verdict::Certified => {
+                // More faults that change nothing would be certified for ever.
+                let before = sweep.best.replace(outcome).map(|outcome| outcome.executions);
+                if before == sweep.best.as_ref().map(|outcome| outcome.executions) {
+                    return;
+                }
+            }
+            Verdict::Broken(_) => {
+                sweep.best = Some(outcome);
+                return;
+            }
+            Verdict::Open => {
+                sweep.out_of_time = true;
+                return;
+            }
+        }
+    }
 }
 
 /// The bound after one that is certified.

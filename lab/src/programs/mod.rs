@@ -33,7 +33,23 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     ]
 }
 
+/// Our own service, sound and with each of its planted bugs. A run of it takes a thousand times as long as one of the
+/// paper's programs.
+#[cfg(feature = "service")]
+pub fn service() -> Vec<Box<dyn Subject>> {
+    crate::coordination::program::all()
+        .into_iter()
+        .map(|program| Box::new(program) as Box<dyn Subject>)
+        .collect()
+}
+
+/// Our own service is not built in.
+#[cfg(not(feature = "service"))]
+pub fn service() -> Vec<Box<dyn Subject>> {
+    Vec::new()
+}
+
 /// The program of this name.
 pub fn find(name: &str) -> Option<Box<dyn Subject>> {
-    all().into_iter().find(|program| program.card().name == name)
+    all().into_iter().chain(service()).find(|program| program.card().name == name)
 }

@@ -26,26 +26,26 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N")]
     crashes: Option<u32>,
     /// How many nodes may crash and come back without what they had not synced
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    recoveries: u32,
+    #[arg(long, value_name = "N")]
+    recoveries: Option<u32>,
     /// How many times messages of one link and round may come late
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    delays: u32,
+    #[arg(long, value_name = "N")]
+    delays: Option<u32>,
     /// How many clocks may jump ahead or stand still
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    skews: u32,
+    #[arg(long, value_name = "N")]
+    skews: Option<u32>,
     /// How many rounds an outage, a delay or a skew may last
-    #[arg(long, value_name = "ROUNDS", default_value_t = 2)]
-    reach: u32,
+    #[arg(long, value_name = "ROUNDS")]
+    reach: Option<u32>,
     /// How many links may be cut for --cut rounds
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    cuts: u32,
+    #[arg(long, value_name = "N")]
+    cuts: Option<u32>,
     /// How many rounds a cut lasts
-    #[arg(long, value_name = "ROUNDS", default_value_t = 10)]
-    cut: u32,
+    #[arg(long, value_name = "ROUNDS")]
+    cut: Option<u32>,
     /// How many faults there may be altogether; 0 for any number
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    total: u32,
+    #[arg(long, value_name = "N")]
+    total: Option<u32>,
     /// When to give up, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -76,7 +76,8 @@ pub(crate) struct ListArguments {
 }
 
 pub(crate) fn list(arguments: &ListArguments) -> Ended {
-    let cards: Vec<Card> = programs::all().iter().map(|program| program.card()).collect();
+    let everything = programs::all().into_iter().chain(programs::service());
+    let cards: Vec<Card> = everything.map(|program| program.card()).collect();
     if arguments.json {
         let rows: Vec<_> = cards.iter().map(card_as_json).collect();
         println!("{}", serde_json::Value::from(rows));
@@ -136,13 +137,13 @@ fn bound(arguments: &Arguments, card: &Spec) -> Spec {
         last_round: arguments.last_round.unwrap_or(card.last_round),
         last_fault: arguments.last_fault.unwrap_or(card.last_fault),
         crashes: arguments.crashes.unwrap_or(card.crashes),
-        recoveries: arguments.recoveries,
-        delays: arguments.delays,
-        skews: arguments.skews,
-        reach: arguments.reach,
-        cuts: arguments.cuts,
-        cut: arguments.cut,
-        total: arguments.total,
+        recoveries: arguments.recoveries.unwrap_or(card.recoveries),
+        delays: arguments.delays.unwrap_or(card.delays),
+        skews: arguments.skews.unwrap_or(card.skews),
+        reach: arguments.reach.unwrap_or(card.reach),
+        cuts: arguments.cuts.unwrap_or(card.cuts),
+        cut: arguments.cut.unwrap_or(card.cut),
+        total: arguments.total.unwrap_or(card.total),
     }
 }
 
@@ -158,7 +159,7 @@ fn search(arguments: &Arguments, program: &dyn Subject, spec: &Spec) -> Option<O
         }
     };
     let time = Duration::from_secs(arguments.seconds);
-    let exact = arguments.last_round.is_some() || arguments.last_fault.is_some();
+    let exact = arguments.last_round.is_some() || arguments.last_fault.is_some() || arguments.total.is_some();
     let outcome = if exact {
         let limits = Limits { time: Some(time), ..Limits::default() };
         Some(ldfi::search(program, spec, limits, &mut |so_far| show(spec, so_far)))

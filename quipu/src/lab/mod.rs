@@ -19,8 +19,9 @@ pub(crate) enum Command {
     ///
     /// Starts from a run without faults, asks what its success leaned on, and breaks exactly that; every run that still
     /// goes well is asked the same. Ends with the smallest set of faults that breaks the promise, or with a
-    /// certificate that none within the bound does. Without --last-round or --last-fault the bound is raised
-    /// step by step until something breaks or --seconds are up.
+    /// certificate that none within the bound does. Without --last-round, --last-fault or --total the bound is raised
+    /// step by step until something breaks or --seconds are up: its rounds, or for our own service, whose runs
+    /// are long, the number of faults. What is not said is as on the program's card.
     ///
     /// Exit status: 0 certified, 1 broken, 2 the command line makes no sense, 3 not decided in time.
     ///
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     ///   quipu lab ldfi 3pc
     ///   quipu lab ldfi 3pc --last-round 9 --last-fault 7 --crashes 1
     ///   quipu lab ldfi ack-deliv --recoveries 1 --delays 1 --seconds 60
+    ///   quipu lab ldfi coordination --seconds 60
     #[command(verbatim_doc_comment)]
     Ldfi(ldfi::Arguments),
     /// Run a counterexample again: the same run, the same trace, always
