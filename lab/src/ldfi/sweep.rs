@@ -69,7 +69,7 @@ pub fn sweep(
     sweep
 }
 
-/// For a bound that counts faults: first any one fault, then any two, and so on; its rounds stay.
+/// For a bound that counts faults: first so many, then one more, and so on; its rounds stay.
 fn by_number(
     subject: &dyn Subject,
     kinds: &Spec,
@@ -78,7 +78,7 @@ fn by_number(
     progress: &mut dyn FnMut(&Spec, Progress),
 ) {
     let begun = Instant::now();
-    for total in 1.. {
+    for total in kinds.total.. {
         let spec = Spec { total, ..*kinds };
         let limits = Limits { time: Some(time.saturating_sub(begun.elapsed())), ..Limits::default() };
         let outcome = search(subject, &spec, limits, &mut |so_far| progress(&spec, so_far));
