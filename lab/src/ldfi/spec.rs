@@ -111,7 +111,7 @@ impl fmt::Display for Spec {
         if self.cuts > 0 {
             write!(
                 f,
-                "; {} cut for {} rounds",
+                "; {} cut for {} rounds from a message on",
                 counted(self.cuts, "link or node", "links or nodes"),
                 self.cut
             )?;
