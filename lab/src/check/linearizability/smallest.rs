@@ -73,7 +73,7 @@ fn first_bad_return<M: Model>(
 fn smallest_part<'a, M: Model>(model: &M, prefix: Vec<PartOf<'a, M>>, budget: Budget) -> Vec<PartOf<'a, M>> {
     let mut shrinking = Shrinking { model, parts: prefix, purse: budget.0 };
     shrinking.parts.sort_by_key(|part| (part.invoked, part.number));
-    shrinking.to_witness();
+    shrinking.keep_witness();
     shrinking.without_processes();
     shrinking.without_stretches();
     shrinking.parts
@@ -88,7 +88,7 @@ struct Shrinking<'a, 'm, M: Model> {
 
 impl<M: Model> Shrinking<'_, '_, M> {
     /// What a model decides without a search it can also show.
-    fn to_witness(&mut self) {
+    fn keep_witness(&mut self) {
         if let Some(Decision::NoOrder(mut witness)) = self.model.decide(&self.parts) {
             witness.sort_unstable();
             self.parts = witness.into_iter().map(|at| self.parts[at]).collect();

@@ -46,8 +46,13 @@ impl<M: Model> Model for Keyed<M> {
     }
 }
 
-fn plain<'a, M: Model>(parts: &[Part<'a, (u64, M::Input), M::Output>]) -> Vec<Part<'a, M::Input, M::Output>> {
-    let plain = |part: &Part<'a, (u64, M::Input), M::Output>| Part {
+/// A part of a history of keyed objects.
+type KeyedPart<'a, M> = Part<'a, (u64, <M as Model>::Input), <M as Model>::Output>;
+/// The same without its key.
+type PlainPart<'a, M> = Part<'a, <M as Model>::Input, <M as Model>::Output>;
+
+fn plain<'a, M: Model>(parts: &[KeyedPart<'a, M>]) -> Vec<PlainPart<'a, M>> {
+    let plain = |part: &KeyedPart<'a, M>| Part {
         number: part.number,
         process: part.process,
         input: &part.input.1,
