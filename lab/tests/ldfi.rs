@@ -112,7 +112,7 @@ fn trying_everything_finds_nothing_that_lineage_misses() {
                 if last_fault > last_round {
                     continue;
                 }
-                let Some(all) = exhaustive(&*program, &spec, 30_000) else { continue };
+                let Some(all) = exhaustive(&*program, &spec, 8_000) else { continue };
                 let limits = Limits { executions: 200_000, time: None };
                 let found = search(&*program, &spec, limits, &mut |_| {});
                 match (&all, &found.verdict) {

@@ -11,21 +11,24 @@ pub mod raft;
 pub mod register;
 
 use crate::ldfi::Subject;
+use commit::{Commit, Exempt};
 
 /// Every program that lineage-driven fault injection can be let loose on, in the order of the paper.
 pub fn all() -> Vec<Box<dyn Subject>> {
     vec![
-        Box::new(delivery::SimpleDelivery),
-        Box::new(delivery::RetryDelivery),
-        Box::new(delivery::ClassicDelivery),
-        Box::new(delivery::RedundantDelivery),
-        Box::new(delivery::AckDelivery),
-        Box::new(commit::TwoPhaseCommit(commit::Exempt::Nobody)),
-        Box::new(commit::TwoPhaseCommit(commit::Exempt::Coordinator)),
-        Box::new(commit::TimeoutCommit(commit::Exempt::Nobody)),
-        Box::new(commit::TimeoutCommit(commit::Exempt::Coordinator)),
-        Box::new(commit::CooperativeCommit),
-        Box::new(commit::ThreePhaseCommit),
+        Box::new(delivery::Delivery::<delivery::Simple>::default()),
+        Box::new(delivery::Delivery::<delivery::Retry>::default()),
+        Box::new(delivery::Delivery::<delivery::Classic>::default()),
+        Box::new(delivery::Delivery::<delivery::Redundant>::default()),
+        Box::new(delivery::Delivery::<delivery::Acknowledged>::default()),
+        Box::new(Commit::<commit::TwoPhase>::new(Exempt::Nobody)),
+        Box::new(Commit::<commit::TwoPhase>::new(Exempt::Coordinator)),
+        Box::new(Commit::<commit::Timeout>::new(Exempt::Nobody)),
+        Box::new(Commit::<commit::Timeout>::new(Exempt::Coordinator)),
+        Box::new(Commit::<commit::Cooperative>::new(Exempt::Nobody)),
+        Box::new(Commit::<commit::Cooperative>::new(Exempt::Coordinator)),
+        Box::new(Commit::<commit::ThreePhase>::new(Exempt::Nobody)),
+        Box::new(Commit::<commit::ThreePhase>::new(Exempt::Coordinator)),
         Box::new(kafka::KafkaReplication),
         Box::new(paxos::PaxosSynod),
         Box::new(bully::BullyElection),

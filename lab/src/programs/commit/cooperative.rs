@@ -1,53 +1,11 @@
 //! Two-phase commit with cooperative termination: a participant that waits too long for the decision asks the others. It
 //! still blocks if all have voted and nobody but the dead coordinator can know.
 
-use super::{Begin, COMMITTED, COORDINATOR, Decision, Event, Exempt, PARTICIPANTS, PROMISE};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, ROUND, Seen, Spec};
+use super::{Begin, COORDINATOR, CommitNode, Decision, Event, PARTICIPANTS};
+use crate::ldfi::{Expected, ROUND, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct CooperativeCommit;
-
-impl Program for CooperativeCommit {
-    type Protocol = Cooperative;
-
-    fn card(&self) -> Card {
-        Card {
-            name: "2pc-ctp",
-            paper: "Bernstein, Hadzilacos, Goodman: Concurrency Control and Recovery in Database Systems (1987), section 7.4",
-            promise: PROMISE,
-            expected: Expected::Breaks,
-            spec: Spec::new(8, 0, 1),
-            sometimes: &[COMMITTED],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<NodeId>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Begin>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Event>) -> Judgement {
-        super::judge(seen, Exempt::Nobody)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Event>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &Cooperative) -> String {
-        format!("{:?}", node.state)
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// What nodes say to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +49,17 @@ pub struct Cooperative {
 
 /// How many rounds a node waits: there and back, and one more.
 const PATIENCE: u32 = 3;
+
+impl CommitNode for Cooperative {
+    const NAMES: [&str; 2] = ["2pc-ctp", "2pc-ctp-exempt"];
+    const PAPER: &str = "Bernstein, Hadzilacos, Goodman: Concurrency Control and Recovery in Database Systems (1987), section 7.4";
+    const EXPECTED: [Expected; 2] = [Expected::Breaks, Expected::Holds];
+    const SPEC: Spec = Spec::new(8, 0, 1);
+
+    fn belief(&self) -> String {
+        format!("{:?}", self.state)
+    }
+}
 
 impl Protocol for Cooperative {
     type Config = NodeId;

@@ -8,16 +8,19 @@ mod three_phase;
 mod timeout;
 mod two_phase;
 
-pub use cooperative::CooperativeCommit;
-pub use three_phase::{State as ThreePhaseState, ThreePhaseCommit};
-pub use timeout::TimeoutCommit;
-pub use two_phase::TwoPhaseCommit;
+pub use cooperative::Cooperative;
+pub use three_phase::{State as ThreePhaseState, ThreePhase};
+pub use timeout::Timeout;
+pub use two_phase::TwoPhase;
 
-use crate::ldfi::{Actor, Goal, Judgement, Line, Seen};
-use quipu_base::NodeId;
+use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Line, Program, Seen, Spec};
+use quipu_base::{NodeId, Protocol};
+use std::marker::PhantomData;
 
-const PROMISE: &str =
-    "every participant that lives decides once it has voted, and no two nodes decide differently";
+const PROMISES: [&str; 2] = [
+    "every participant that lives decides once it has voted, and no two nodes decide differently",
+    "while the coordinator lives, every participant that lives decides once it has voted, and no two nodes decide differently",
+];
 /// What some run must reach.
 const COMMITTED: &str = "everybody commits";
 
@@ -56,40 +59,86 @@ pub enum Event {
     Decided(Decision),
 }
 
-fn cast() -> Vec<Actor<NodeId>> {
-    NODES.iter().map(|(id, name)| Actor { id: *id, name, config: *id }).collect()
+/// What differs from one of them to the next.
+pub trait CommitNode: Protocol<Config = NodeId, Request = Begin, Event = Event> {
+    /// The program's name, where the promise holds always, and where nothing is promised once the coordinator is dead.
+    const NAMES: [&str; 2];
+    /// Where it was described.
+    const PAPER: &str;
+    /// The known verdicts, likewise.
+    const EXPECTED: [Expected; 2];
+    /// The bound that they are about.
+    const SPEC: Spec;
+
+    /// Where the node stands.
+    fn belief(&self) -> String;
 }
 
-fn script() -> Vec<Line<Begin>> {
-    vec![Line { round: 1, node: COORDINATOR, request: Begin }]
+/// A program made of such nodes.
+pub struct Commit<N> {
+    exempt: Exempt,
+    nodes: PhantomData<fn() -> N>,
 }
 
-fn symmetries() -> Vec<Vec<NodeId>> {
-    vec![PARTICIPANTS.to_vec()]
-}
-
-fn judge(seen: &Seen<'_, Event>, exempt: Exempt) -> Judgement {
-    if exempt == Exempt::Coordinator && seen.is_down(COORDINATOR) {
-        return Judgement::Kept { goals: Vec::new(), vacuous: true };
+impl<N> Commit<N> {
+    /// With its promise.
+    pub fn new(exempt: Exempt) -> Self {
+        Commit { exempt, nodes: PhantomData }
     }
-    let decided = |node: NodeId, decision| seen.told(node, |event| *event == Event::Decided(decision));
-    let by = |decision| NODES.iter().find(|(node, _)| decided(*node, decision)).map(|(_, name)| *name);
-    if let (Some(one), Some(other)) = (by(Decision::Commit), by(Decision::Abort)) {
-        return Judgement::Broken(format!("{one} commits and {other} aborts"));
-    }
-    let voters: Vec<_> = NODES
-        .iter()
-        .filter(|(node, _)| !seen.is_down(*node) && seen.told(*node, |event| *event == Event::Voted))
-        .collect();
-    let is_decision = |event: &Event| matches!(event, Event::Decided(_));
-    if let Some((_, name)) = voters.iter().find(|(node, _)| !seen.told(*node, is_decision)) {
-        return Judgement::Broken(format!("{name} has voted and never learns of a decision"));
-    }
-    let goals: Vec<Goal> = NODES.iter().filter_map(|(node, _)| seen.goal(*node, is_decision)).collect();
-    Judgement::Kept { vacuous: goals.is_empty(), goals }
 }
 
-fn reached(seen: &Seen<'_, Event>) -> Vec<&'static str> {
-    let commits = |node: NodeId| seen.told(node, |event| *event == Event::Decided(Decision::Commit));
-    if NODES.iter().all(|(node, _)| commits(*node)) { vec![COMMITTED] } else { Vec::new() }
+impl<N: CommitNode> Program for Commit<N> {
+    type Protocol = N;
+
+    fn card(&self) -> Card {
+        let which = usize::from(self.exempt == Exempt::Coordinator);
+        Card {
+            name: N::NAMES[which],
+            paper: N::PAPER,
+            promise: PROMISES[which],
+            expected: N::EXPECTED[which],
+            spec: N::SPEC,
+            sometimes: &[COMMITTED],
+        }
+    }
+
+    fn cast(&self) -> Vec<Actor<NodeId>> {
+        NODES.iter().map(|(id, name)| Actor { id: *id, name, config: *id }).collect()
+    }
+
+    fn script(&self) -> Vec<Line<Begin>> {
+        vec![Line { round: 1, node: COORDINATOR, request: Begin }]
+    }
+
+    fn judge(&self, seen: &Seen<'_, Event>) -> Judgement {
+        if self.exempt == Exempt::Coordinator && seen.is_down(COORDINATOR) {
+            return Judgement::Kept { goals: Vec::new(), vacuous: true };
+        }
+        let decided = |node: NodeId, decision| seen.told(node, |event| *event == Event::Decided(decision));
+        let by = |decision| NODES.iter().find(|(node, _)| decided(*node, decision)).map(|(_, name)| *name);
+        if let (Some(one), Some(other)) = (by(Decision::Commit), by(Decision::Abort)) {
+            return Judgement::Broken(format!("{one} commits and {other} aborts"));
+        }
+        let has_voted = |node: NodeId| seen.told(node, |event| *event == Event::Voted);
+        let is_decision = |event: &Event| matches!(event, Event::Decided(_));
+        let waits = |node: NodeId| !seen.is_down(node) && has_voted(node) && !seen.told(node, is_decision);
+        if let Some((_, name)) = NODES.iter().find(|(node, _)| waits(*node)) {
+            return Judgement::Broken(format!("{name} has voted and never learns of a decision"));
+        }
+        let goals: Vec<Goal> = NODES.iter().filter_map(|(node, _)| seen.goal(*node, is_decision)).collect();
+        Judgement::Kept { vacuous: goals.is_empty(), goals }
+    }
+
+    fn reached(&self, seen: &Seen<'_, Event>) -> Vec<&'static str> {
+        let commits = |node: NodeId| seen.told(node, |event| *event == Event::Decided(Decision::Commit));
+        if NODES.iter().all(|(node, _)| commits(*node)) { vec![COMMITTED] } else { Vec::new() }
+    }
+
+    fn belief(&self, node: &N) -> String {
+        node.belief()
+    }
+
+    fn symmetries(&self) -> Vec<Vec<NodeId>> {
+        vec![PARTICIPANTS.to_vec()]
+    }
 }

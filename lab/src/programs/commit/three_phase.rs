@@ -2,53 +2,11 @@
 //! nobody who lives ever has to wait for a dead coordinator. It assumes that a silent node is a dead one; where messages
 //! get lost, one side of a gap commits and the other aborts.
 
-use super::{Begin, COMMITTED, COORDINATOR, Decision, Event, Exempt, PARTICIPANTS, PROMISE};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, ROUND, Seen, Spec};
+use super::{Begin, COORDINATOR, CommitNode, Decision, Event, PARTICIPANTS};
+use crate::ldfi::{Expected, ROUND, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct ThreePhaseCommit;
-
-impl Program for ThreePhaseCommit {
-    type Protocol = ThreePhase;
-
-    fn card(&self) -> Card {
-        Card {
-            name: "3pc",
-            paper: "Skeen: Nonblocking Commit Protocols (SIGMOD 1981)",
-            promise: PROMISE,
-            expected: Expected::Breaks,
-            spec: Spec::new(9, 7, 1),
-            sometimes: &[COMMITTED],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<NodeId>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Begin>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Event>) -> Judgement {
-        super::judge(seen, Exempt::Nobody)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Event>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &ThreePhase) -> String {
-        format!("{:?}", node.state)
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// What nodes say to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,6 +55,17 @@ pub struct ThreePhase {
 
 /// How many rounds a node waits: there and back, and one more.
 const PATIENCE: u32 = 3;
+
+impl CommitNode for ThreePhase {
+    const NAMES: [&str; 2] = ["3pc", "3pc-exempt"];
+    const PAPER: &str = "Skeen: Nonblocking Commit Protocols (SIGMOD 1981)";
+    const EXPECTED: [Expected; 2] = [Expected::Breaks, Expected::Breaks];
+    const SPEC: Spec = Spec::new(9, 7, 1);
+
+    fn belief(&self) -> String {
+        format!("{:?}", self.state)
+    }
+}
 
 impl Protocol for ThreePhase {
     type Config = NodeId;

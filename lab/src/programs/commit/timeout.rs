@@ -1,56 +1,11 @@
 //! Two-phase commit with a timeout: a coordinator that waits too long for a vote aborts. A participant that dies blocks
 //! nobody any more; a coordinator that dies still does.
 
-use super::{Begin, COMMITTED, COORDINATOR, Decision, Event, Exempt, PARTICIPANTS, PROMISE};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, ROUND, Seen, Spec};
+use super::{Begin, COORDINATOR, CommitNode, Decision, Event, PARTICIPANTS};
+use crate::ldfi::{Expected, ROUND, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct TimeoutCommit(
-    /// When nothing is promised.
-    pub Exempt,
-);
-
-impl Program for TimeoutCommit {
-    type Protocol = Timeout;
-
-    fn card(&self) -> Card {
-        Card {
-            name: if self.0 == Exempt::Nobody { "2pc-timeout" } else { "2pc-timeout-exempt" },
-            paper: "Bernstein, Hadzilacos, Goodman: Concurrency Control and Recovery in Database Systems (1987), section 7.4",
-            promise: PROMISE,
-            expected: if self.0 == Exempt::Nobody { Expected::Breaks } else { Expected::Holds },
-            spec: Spec::new(6, 0, 1),
-            sometimes: &[COMMITTED],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<NodeId>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Begin>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Event>) -> Judgement {
-        super::judge(seen, self.0)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Event>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &Timeout) -> String {
-        format!("{:?}", node.state)
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// What nodes say to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,6 +44,17 @@ pub struct Timeout {
 
 /// How many rounds the coordinator waits for votes: there and back, and one more.
 const PATIENCE: u32 = 3;
+
+impl CommitNode for Timeout {
+    const NAMES: [&str; 2] = ["2pc-timeout", "2pc-timeout-exempt"];
+    const PAPER: &str = "Bernstein, Hadzilacos, Goodman: Concurrency Control and Recovery in Database Systems (1987), section 7.4";
+    const EXPECTED: [Expected; 2] = [Expected::Breaks, Expected::Holds];
+    const SPEC: Spec = Spec::new(6, 0, 1);
+
+    fn belief(&self) -> String {
+        format!("{:?}", self.state)
+    }
+}
 
 impl Protocol for Timeout {
     type Config = NodeId;

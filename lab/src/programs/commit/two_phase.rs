@@ -1,56 +1,11 @@
 //! Two-phase commit (Gray, 1978; Lampson and Sturgis, 1976): the coordinator asks everybody, and commits when everybody
 //! has said yes. It waits for as long as it takes, and so does everybody who has voted: it blocks.
 
-use super::{Begin, COMMITTED, COORDINATOR, Decision, Event, Exempt, PARTICIPANTS, PROMISE};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, ROUND, Seen, Spec};
+use super::{Begin, COORDINATOR, CommitNode, Decision, Event, PARTICIPANTS};
+use crate::ldfi::{Expected, ROUND, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct TwoPhaseCommit(
-    /// When nothing is promised.
-    pub Exempt,
-);
-
-impl Program for TwoPhaseCommit {
-    type Protocol = TwoPhase;
-
-    fn card(&self) -> Card {
-        Card {
-            name: if self.0 == Exempt::Nobody { "2pc" } else { "2pc-exempt" },
-            paper: "Gray: Notes on Data Base Operating Systems (1978)",
-            promise: PROMISE,
-            expected: Expected::Breaks,
-            spec: Spec::new(5, 0, 1),
-            sometimes: &[COMMITTED],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<NodeId>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Begin>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Event>) -> Judgement {
-        super::judge(seen, self.0)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Event>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &TwoPhase) -> String {
-        format!("{:?}", node.state)
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// What nodes say to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,6 +35,17 @@ enum State {
 pub struct TwoPhase {
     state: State,
     votes: BTreeMap<NodeId, Learned>,
+}
+
+impl CommitNode for TwoPhase {
+    const NAMES: [&str; 2] = ["2pc", "2pc-exempt"];
+    const PAPER: &str = "Gray: Notes on Data Base Operating Systems (1978)";
+    const EXPECTED: [Expected; 2] = [Expected::Breaks, Expected::Breaks];
+    const SPEC: Spec = Spec::new(5, 0, 1);
+
+    fn belief(&self) -> String {
+        format!("{:?}", self.state)
+    }
 }
 
 impl Protocol for TwoPhase {

@@ -1,53 +1,11 @@
 //! Delivery with acknowledgements: whoever has the payload sends it, in every round, to everybody who has not acknowledged
 //! it. As safe as redundant delivery, and quiet once everybody has it.
 
-use super::{Broadcast, Delivered, EVERYBODY, Neighbours, PAPER, PROMISE, Tick};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, ROUND, Seen, Spec};
+use super::{Broadcast, Delivered, DeliveryNode, Neighbours, Tick};
+use crate::ldfi::{Expected, ROUND, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct AckDelivery;
-
-impl Program for AckDelivery {
-    type Protocol = Acknowledged;
-
-    fn card(&self) -> Card {
-        Card {
-            name: "ack-deliv",
-            paper: PAPER,
-            promise: PROMISE,
-            expected: Expected::Holds,
-            spec: Spec::new(8, 7, 1),
-            sometimes: &[EVERYBODY],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<Neighbours>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Broadcast>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Delivered>) -> Judgement {
-        super::judge(seen)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Delivered>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &Acknowledged) -> String {
-        if node.payload.is_known() { "has the payload".to_owned() } else { String::new() }
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// What nodes say to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +22,16 @@ pub struct Acknowledged {
     payload: Learned,
     /// Those who are known to have it.
     acked: BTreeSet<NodeId>,
+}
+
+impl DeliveryNode for Acknowledged {
+    const NAME: &str = "ack-deliv";
+    const EXPECTED: Expected = Expected::Holds;
+    const SPEC: Spec = Spec::new(8, 7, 1);
+
+    fn has_payload(&self) -> bool {
+        self.payload.is_known()
+    }
 }
 
 impl Protocol for Acknowledged {

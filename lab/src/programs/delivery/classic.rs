@@ -1,52 +1,10 @@
 //! Classic delivery (Hadzilacos and Toueg, 1994): whoever gets the payload for the first time sends it on, once. It survives
 //! crashes, but not lost messages.
 
-use super::{Broadcast, Delivered, EVERYBODY, Neighbours, PAPER, PROMISE};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, Seen, Spec};
+use super::{Broadcast, Delivered, DeliveryNode, Neighbours};
+use crate::ldfi::{Expected, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct ClassicDelivery;
-
-impl Program for ClassicDelivery {
-    type Protocol = Classic;
-
-    fn card(&self) -> Card {
-        Card {
-            name: "classic-deliv",
-            paper: PAPER,
-            promise: PROMISE,
-            expected: Expected::Breaks,
-            spec: Spec::new(5, 3, 0),
-            sometimes: &[EVERYBODY],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<Neighbours>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Broadcast>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Delivered>) -> Judgement {
-        super::judge(seen)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Delivered>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &Classic) -> String {
-        if node.payload.is_known() { "has the payload".to_owned() } else { String::new() }
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// The payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +14,16 @@ pub struct Payload;
 pub struct Classic {
     neighbours: Vec<NodeId>,
     payload: Learned,
+}
+
+impl DeliveryNode for Classic {
+    const NAME: &str = "classic-deliv";
+    const EXPECTED: Expected = Expected::Breaks;
+    const SPEC: Spec = Spec::new(5, 3, 0);
+
+    fn has_payload(&self) -> bool {
+        self.payload.is_known()
+    }
 }
 
 impl Protocol for Classic {

@@ -1,51 +1,9 @@
 //! Retry delivery: the broadcaster sends the payload in every round. A message may get lost now, but the broadcaster must not.
 
-use super::{Broadcast, Delivered, EVERYBODY, Neighbours, PAPER, PROMISE, Tick};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, ROUND, Seen, Spec};
+use super::{Broadcast, Delivered, DeliveryNode, Neighbours, Tick};
+use crate::ldfi::{Expected, ROUND, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct RetryDelivery;
-
-impl Program for RetryDelivery {
-    type Protocol = Retry;
-
-    fn card(&self) -> Card {
-        Card {
-            name: "retry-deliv",
-            paper: PAPER,
-            promise: PROMISE,
-            expected: Expected::Breaks,
-            spec: Spec::new(4, 2, 1),
-            sometimes: &[EVERYBODY],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<Neighbours>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Broadcast>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Delivered>) -> Judgement {
-        super::judge(seen)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Delivered>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &Retry) -> String {
-        if node.payload.is_known() { "has the payload".to_owned() } else { String::new() }
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// The payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +13,16 @@ pub struct Payload;
 pub struct Retry {
     neighbours: Vec<NodeId>,
     payload: Learned,
+}
+
+impl DeliveryNode for Retry {
+    const NAME: &str = "retry-deliv";
+    const EXPECTED: Expected = Expected::Breaks;
+    const SPEC: Spec = Spec::new(4, 2, 1);
+
+    fn has_payload(&self) -> bool {
+        self.payload.is_known()
+    }
 }
 
 impl Protocol for Retry {

@@ -1,51 +1,9 @@
 //! Simple delivery: the broadcaster sends the payload once, and that is all.
 
-use super::{Broadcast, Delivered, EVERYBODY, Neighbours, PAPER, PROMISE};
-use crate::ldfi::{Actor, Card, Expected, Judgement, Line, Program, Seen, Spec};
+use super::{Broadcast, Delivered, DeliveryNode, Neighbours};
+use crate::ldfi::{Expected, Spec};
 use quipu_base::{Durable, Env, Input, Learned, NodeId, Protocol, Support};
 use std::convert::Infallible;
-
-/// The program; see the module.
-pub struct SimpleDelivery;
-
-impl Program for SimpleDelivery {
-    type Protocol = Simple;
-
-    fn card(&self) -> Card {
-        Card {
-            name: "simple-deliv",
-            paper: PAPER,
-            promise: PROMISE,
-            expected: Expected::Breaks,
-            spec: Spec::new(4, 2, 0),
-            sometimes: &[EVERYBODY],
-        }
-    }
-
-    fn cast(&self) -> Vec<Actor<Neighbours>> {
-        super::cast()
-    }
-
-    fn script(&self) -> Vec<Line<Broadcast>> {
-        super::script()
-    }
-
-    fn judge(&self, seen: &Seen<'_, Delivered>) -> Judgement {
-        super::judge(seen)
-    }
-
-    fn reached(&self, seen: &Seen<'_, Delivered>) -> Vec<&'static str> {
-        super::reached(seen)
-    }
-
-    fn belief(&self, node: &Simple) -> String {
-        if node.payload.is_known() { "has the payload".to_owned() } else { String::new() }
-    }
-
-    fn symmetries(&self) -> Vec<Vec<NodeId>> {
-        super::symmetries()
-    }
-}
 
 /// The payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +13,16 @@ pub struct Payload;
 pub struct Simple {
     neighbours: Vec<NodeId>,
     payload: Learned,
+}
+
+impl DeliveryNode for Simple {
+    const NAME: &str = "simple-deliv";
+    const EXPECTED: Expected = Expected::Breaks;
+    const SPEC: Spec = Spec::new(4, 2, 0);
+
+    fn has_payload(&self) -> bool {
+        self.payload.is_known()
+    }
 }
 
 impl Protocol for Simple {
