@@ -11,8 +11,8 @@ const FOUND: [(&str, u64); 6] = [
     ("coordination-quorum-off-by-one", 16),
     ("coordination-vote-for-anyone", 7),
     ("coordination-stale-lease-read", 100),
-    ("coordination-ack-before-durable", 248),
-    ("coordination-vote-before-durable", 359),
+    ("coordination-ack-before-durable", 50),
+    ("coordination-vote-before-durable", 350),
     ("coordination-duplicate-applied", 3),
 ];
 

@@ -124,7 +124,7 @@ const ANY_ONE: Spec = Spec { delays: 1, skews: 1, total: 1, ..SPEC };
 /// Partitions only.
 const PARTITIONS: Spec = Spec { crashes: 0, recoveries: 0, total: 2, ..SPEC };
 /// Nodes that forget, and partitions.
-const FORGETFUL: Spec = Spec { last_round: 80, last_fault: 60, crashes: 0, ..SPEC };
+const FORGETFUL: Spec = Spec { last_round: 100, last_fault: 80, crashes: 0, ..SPEC };
 
 /// One node or link cut off once.
 const ONE_PARTITION: Spec = Spec { recoveries: 0, cuts: 1, total: 1, ..FORGETFUL };
@@ -250,6 +250,15 @@ impl Program for CoordinationProgram {
     /// How often the leader changed: what was read, and by whom, differs in every run.
     fn outcome(&self, seen: &Seen<'_, Told>) -> BTreeSet<(NodeId, String)> {
         BTreeSet::from([(NodeId(0), format!("{} leaders", leaders(seen)))])
+    }
+
+    /// There is one group only, so its wrappers say nothing.
+    fn describe(&self, message: &<Served as Protocol>::Message) -> String {
+        let text = format!("{message:?}");
+        match text.strip_prefix("Groups(Group(GroupId(0), ").and_then(|text| text.strip_suffix("))")) {
+            Some(inner) => inner.to_owned(),
+            None => text,
+        }
     }
 
     fn belief(&self, node: &Served) -> String {

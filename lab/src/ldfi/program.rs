@@ -92,6 +92,11 @@ pub trait Program: Sync {
         seen.all().map(|(emission, event)| (emission.node, format!("{event:?}"))).collect()
     }
 
+    /// A message in a few words, for pictures.
+    fn describe(&self, message: &<Self::Protocol as Protocol>::Message) -> String {
+        format!("{message:?}")
+    }
+
     /// What a node believes, in a few words, for pictures.
     fn belief(&self, _protocol: &Self::Protocol) -> String {
         String::new()

@@ -178,7 +178,7 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
         env.begin(now, wall, event(step));
         let durable = node.disk.recover();
         if let Some(story) = &mut self.story {
-            story.steps[step] = format!("with {} records", durable.records.len());
+            story.steps[step] = format!("with {}", count(durable.records.len() as u64));
         }
         let protocol = Protocol::start(node.config.clone(), durable, &mut env);
         node.process = Some(Process {
@@ -266,7 +266,7 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
     }
 
     fn step(&mut self, place: usize, cause: Cause, input: Input<P::Protocol>) -> StepIndex {
-        let text = if self.story.is_some() { describe(&input) } else { String::new() };
+        let text = if self.story.is_some() { self.describe(&input) } else { String::new() };
         let step = self.new_step(place, cause, text);
         let (now, wall) = self.clock(place);
         let process = self.nodes[place].process.as_mut().expect("only a running node takes steps");
@@ -357,7 +357,7 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
         support: Option<Support>,
     ) {
         if let Some(story) = &mut self.story {
-            story.sends.push(format!("{message:?}"));
+            story.sends.push(self.program.describe(&message));
         }
         let round = self.round;
         let delay = (1..=self.spec.reach)
@@ -370,6 +370,16 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
         self.graph.sends.push(Sent { from, to, round, arrives, step, support, fate });
         if !lost && arrives <= self.spec.last_round {
             self.arriving[arrives as usize].push((number, message));
+        }
+    }
+
+    fn describe(&self, input: &Input<P::Protocol>) -> String {
+        match input {
+            Input::Message { message, .. } => self.program.describe(message),
+            Input::Request { request, .. } => format!("{request:?}"),
+            Input::Timer(timer) => format!("{timer:?}"),
+            Input::Synced(point) => count(point.0),
+            Input::Fetched { stream, index, .. } => format!("{stream:?} {index}"),
         }
     }
 
@@ -413,12 +423,6 @@ fn event(step: StepIndex) -> EventId {
     EventId(step as u64 + 1)
 }
 
-fn describe<P: Protocol>(input: &Input<P>) -> String {
-    match input {
-        Input::Message { message, .. } => format!("{message:?}"),
-        Input::Request { request, .. } => format!("{request:?}"),
-        Input::Timer(timer) => format!("{timer:?}"),
-        Input::Synced(point) => format!("{} records", point.0),
-        Input::Fetched { stream, index, .. } => format!("{stream:?} {index}"),
-    }
+fn count(records: u64) -> String {
+    if records == 1 { "1 record".to_owned() } else { format!("{records} records") }
 }
