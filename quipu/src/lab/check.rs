@@ -1,5 +1,6 @@
 //! `quipu lab check`: anybody's history, judged by the lab's checkers.
 
+use super::Ended;
 use crate::Failure;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -8,7 +9,6 @@ use quipu_lab::check::file::{self, Event, FileModel, Judgement, MODELS, Malforme
 use serde_json::json;
 use std::io::Read;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// What to check, and against what.
 #[derive(Args)]
@@ -29,17 +29,17 @@ pub(crate) struct Arguments {
     budget: u64,
 }
 
-/// What is printed, where, and the exit status.
+/// What is printed, where, and how it ended.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     out: String,
     error: String,
-    status: u8,
+    ended: Ended,
 }
 
-/// Judges a file and prints the verdict; the exit status. An error is one of ours or of the machine's, not of the
+/// Judges a file and prints the verdict. An error is one of ours or of the machine's, not of the
 /// history's.
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<Ended, Failure> {
     let told = match read(arguments) {
         Ok(text) => tell(arguments, &text)?,
         Err(problem) => refusal(arguments, &problem),
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if !told.error.is_empty() {
         eprintln!("{}", told.error);
     }
-    Ok(ExitCode::from(told.status))
+    Ok(told.ended)
 }
 
 fn names() -> Vec<&'static str> {
@@ -107,13 +107,13 @@ fn tell(arguments: &Arguments, text: &str) -> Result<Told, Failure> {
         std::fs::write(path, picture)
             .map_err(|error| format!("{}: the picture cannot be written: {error}", path.display()))?;
     }
-    let status = match judgement.opinion {
-        Opinion::Good => 0,
-        Opinion::Bad => 1,
-        Opinion::Undecided => 3,
+    let ended = match judgement.opinion {
+        Opinion::Good => Ended::Well,
+        Opinion::Bad => Ended::Badly,
+        Opinion::Undecided => Ended::Undecided,
     };
     let out = if arguments.json { as_json(model, judgement) } else { in_words(arguments, judgement) };
-    Ok(Told { out, error: String::new(), status })
+    Ok(Told { out, error: String::new(), ended })
 }
 
 fn judge(model: &FileModel, text: &str, budget: Budget) -> Result<Judgement, Malformed> {
@@ -123,7 +123,7 @@ fn judge(model: &FileModel, text: &str, budget: Budget) -> Result<Judgement, Mal
 
 fn refusal(arguments: &Arguments, problem: &str) -> Told {
     let error = format!("error: {}: {problem}", arguments.file.display());
-    Told { out: String::new(), error, status: 2 }
+    Told { out: String::new(), error, ended: Ended::Misused }
 }
 
 fn as_json(model: &FileModel, judgement: Judgement) -> String {
@@ -177,13 +177,13 @@ mod tests {
         let text = stale().replace("\"f\": \"read\", \"value\": null", "\"f\": \"read\", \"value\": \"one\"");
         let told = tell(&arguments("register", false), &text).expect("nothing is written");
         let out = "linearizable: 2 operations".to_owned();
-        assert_eq!(told, Told { out, error: String::new(), status: 0 });
+        assert_eq!(told, Told { out, error: String::new(), ended: Ended::Well });
     }
 
     #[test]
     fn what_is_not_gets_its_smallest_part_and_1() {
         let told = tell(&arguments("cas-register", false), &stale()).expect("nothing is written");
-        assert_eq!(told.status, 1);
+        assert_eq!(told.ended, Ended::Badly);
         let expected = "\
 not linearizable: 2 of the first 2 operations are enough to show it
   order  process  events  time    operation
@@ -206,7 +206,7 @@ not linearizable: 2 of the first 2 operations are enough to show it
         ] {
             let told = tell(&arguments(model, false), text).expect("nothing is written");
             let error = format!("error: history.json: {problem}");
-            assert_eq!(told, Told { out: String::new(), error, status: 2 });
+            assert_eq!(told, Told { out: String::new(), error, ended: Ended::Misused });
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) enum Command {
     /// Search for the faults that break a program's promise, by lineage
     ///
     /// Starts from a run without faults, asks what its success leaned on, and breaks exactly that; every run that still
-    /// goes well is asked the same. Ends with the smallest set of faults that breaks the promise, or with a
+    /// goes well is asked the same. Ends with a set of faults that breaks the promise and of which none can be left out, or with a
     /// certificate that none within the bound does. Without --last-round, --last-fault or --total the bound is raised
     /// step by step until something breaks or --seconds are up: its rounds, or for our own service, whose runs
     /// are long, the number of faults. What is not said is as on the program's card.
@@ -104,12 +104,9 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::List(arguments) => ldfi::list(arguments),
         Command::Ldfi(arguments) => ldfi::run(arguments)?,
         Command::Replay(arguments) => ldfi::replay(arguments)?,
-        Command::Check(arguments) => return check::run(arguments),
+        Command::Check(arguments) => check::run(arguments)?,
         Command::Compare(arguments) => compare::run(arguments)?,
-        Command::Sim(arguments) => {
-            sim::run(arguments)?;
-            Ended::Well
-        }
+        Command::Sim(arguments) => sim::run(arguments)?,
     };
     Ok(ended.into())
 }

@@ -1,5 +1,6 @@
 //! `lab sim`: the simulator, over many seeds.
 
+use super::{Ended, misuse};
 use crate::Failure;
 use clap::Args;
 use quipu_lab::coordination::{CoordinationScenario, planted};
@@ -37,12 +38,18 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<Ended, Failure> {
     if arguments.list {
         list();
-        return Ok(());
+        return Ok(Ended::Well);
     }
-    simulate(arguments)
+    let Some(scenario) = find(&arguments.scenario) else {
+        let name = &arguments.scenario;
+        let why = format!("there is no scenario {name:?}; `quipu lab sim --list` shows those there are");
+        return Ok(misuse(&why));
+    };
+    simulate(arguments, &*scenario)?;
+    Ok(Ended::Well)
 }
 
 fn list() {
@@ -57,9 +64,7 @@ fn list() {
     }
 }
 
-fn simulate(arguments: &Arguments) -> Result<(), Failure> {
-    let scenario = find(&arguments.scenario);
-    let scenario = &*scenario;
+fn simulate(arguments: &Arguments, scenario: &dyn Scenario) -> Result<(), Failure> {
     if let Some(seed) = arguments.seed {
         let trace = if arguments.trace { TraceLevel::Print } else { TraceLevel::Hash };
         let outcome = run_seed(scenario, seed, trace).map_err(|failure| {
@@ -84,20 +89,13 @@ fn simulate(arguments: &Arguments) -> Result<(), Failure> {
     if summary.is_good() { Ok(()) } else { Err("the simulation found something; see above".to_owned()) }
 }
 
-fn find(name: &str) -> Box<dyn Scenario> {
-    match name {
-        "coordination" => return Box::new(CoordinationScenario::mixed()),
-        "raft" => return Box::new(RaftScenario::default()),
-        "register" => return Box::new(RegisterScenario::default()),
-        _ => {}
-    }
-    match planted::all().into_iter().find(|bug| bug.name == name) {
-        Some(bug) => Box::new(bug.scenario),
-        None => {
-            eprintln!("error: there is no scenario {name:?}; `quipu lab sim --list` shows those there are");
-            std::process::exit(2)
-        }
-    }
+fn find(name: &str) -> Option<Box<dyn Scenario>> {
+    Some(match name {
+        "coordination" => Box::new(CoordinationScenario::mixed()),
+        "raft" => Box::new(RaftScenario::default()),
+        "register" => Box::new(RegisterScenario::default()),
+        _ => Box::new(planted::all().into_iter().find(|bug| bug.name == name)?.scenario),
+    })
 }
 
 fn as_json(summary: &Summary) -> serde_json::Value {
