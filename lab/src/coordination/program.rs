@@ -16,13 +16,14 @@
 //! not among them.
 
 use super::model::{VersionedInput, VersionedOutput};
+use super::scenario::member;
 use super::script::{Asked, Plan, Script, Told};
 use crate::check::{Budget, History, Verdict, check};
 use crate::ldfi::{Actor, Card, Expected, Judgement, Program, Seen, Spec};
 use quipu_base::{Durable, Embed, Env, Input, Nested, NodeId, Protocol, StreamId};
 use quipu_machines::tree;
 use quipu_protocols::raft::{Lease, Planted};
-use quipu_services::coordination::{Config, Coordination, Event as Said, Member, Request};
+use quipu_services::coordination::{Config, Coordination, Event as Said, Request};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::time::Duration;
@@ -76,9 +77,7 @@ impl CoordinationProgram {
             explains: true,
         }
     }
-}
 
-impl CoordinationProgram {
     /// The same with other clients and another bound.
     #[must_use]
     pub fn with(self, plan: Plan, spec: Spec) -> Self {
@@ -129,61 +128,73 @@ const FORGETFUL: Spec = Spec { last_round: 100, last_fault: 80, crashes: 0, ..SP
 /// One node or link cut off once.
 const ONE_PARTITION: Spec = Spec { recoveries: 0, cuts: 1, total: 1, ..FORGETFUL };
 
-/// The sound service, and one with each bug that the search finds.
-pub fn all() -> Vec<CoordinationProgram> {
-    let bug = CoordinationProgram::planted;
-    let (sound, doubly) = (Planted::default(), tree::PLANTED_DUPLICATE_APPLIED);
-    let name = "coordination-quorum-off-by-one";
-    let quorum = bug(
-        name,
-        "that of coordination, broken by a planted bug: one voter less than a majority is enough",
+/// A bug of the consensus or of the tree, and the clients and the bound that it needs.
+type Bug = (&'static str, &'static str, Planted, u32, Plan, Spec);
+
+/// What a program promises that has a bug.
+macro_rules! broken_by {
+    ($bug:literal) => {
+        concat!("that of coordination, broken by a planted bug: ", $bug)
+    };
+}
+
+const BUGS: [Bug; 6] = [
+    (
+        "coordination-quorum-off-by-one",
+        broken_by!("one voter less than a majority is enough"),
         Planted::QUORUM_OFF_BY_ONE,
         0,
-    );
-    let name = "coordination-vote-for-anyone";
-    let anyone = bug(
-        name,
-        "that of coordination, broken by a planted bug: votes are given without comparing logs",
+        PLAN,
+        SPEC,
+    ),
+    (
+        "coordination-vote-for-anyone",
+        broken_by!("votes are given without comparing logs"),
         Planted::VOTE_FOR_ANYONE,
         0,
-    );
-    let name = "coordination-stale-lease-read";
-    let stale = bug(
-        name,
-        "that of coordination, broken by a planted bug: a leader answers reads without asking anyone",
+        PLAN,
+        SPEC,
+    ),
+    (
+        "coordination-stale-lease-read",
+        broken_by!("a leader answers reads without asking anyone"),
         Planted::STALE_LEASE_READ,
         0,
-    );
-    let name = "coordination-ack-before-durable";
-    let early = bug(
-        name,
-        "that of coordination, broken by a planted bug: acknowledgements do not wait for the disk",
+        READERS,
+        PARTITIONS,
+    ),
+    (
+        "coordination-ack-before-durable",
+        broken_by!("acknowledgements do not wait for the disk"),
         Planted::ACK_BEFORE_DURABLE,
         0,
-    );
-    let name = "coordination-vote-before-durable";
-    let hasty = bug(
-        name,
-        "that of coordination, broken by a planted bug: votes do not wait for the disk",
+        ONE_WRITE,
+        FORGETFUL,
+    ),
+    (
+        "coordination-vote-before-durable",
+        broken_by!("votes do not wait for the disk"),
         Planted::VOTE_BEFORE_DURABLE,
         0,
-    );
-    let name = "coordination-duplicate-applied";
-    let twice = bug(
-        name,
-        "that of coordination, broken by a planted bug: a command that is sent again is applied again",
-        sound,
-        doubly,
-    );
-    vec![
-        CoordinationProgram::sound(),
-        quorum,
-        anyone,
-        stale.with(READERS, PARTITIONS),
-        early.with(ONE_WRITE, FORGETFUL),
-        hasty.with(ONE_WRITE, FORGETFUL),
-        twice.with(ONE_WRITE, ONE_PARTITION),
-    ]
+        ONE_WRITE,
+        FORGETFUL,
+    ),
+    (
+        "coordination-duplicate-applied",
+        broken_by!("a command that is sent again is applied again"),
+        Planted(0),
+        tree::PLANTED_DUPLICATE_APPLIED,
+        ONE_WRITE,
+        ONE_PARTITION,
+    ),
+];
+
+/// The sound service, and one with each bug that the search finds.
+pub fn all() -> Vec<CoordinationProgram> {
+    let with_bug = |(name, promise, planted, planted_in_tree, plan, spec)| {
+        CoordinationProgram::planted(name, promise, planted, planted_in_tree).with(plan, spec)
+    };
+    [CoordinationProgram::sound()].into_iter().chain(BUGS.map(with_bug)).collect()
 }
 
 impl Program for CoordinationProgram {
@@ -281,7 +292,7 @@ impl CoordinationProgram {
         let lease = self.planted.has(Planted::STALE_LEASE_READ).then_some(Lease { max_drift_ppm: 2_000 });
         Config {
             id: NodeId(id),
-            bootstrap: Some((1..=3).map(member).collect()),
+            bootstrap: Some((1..=3).map(|id| member(id, true)).collect()),
             election_timeout: 6 * ROUND,
             heartbeat: 2 * ROUND,
             lease,
@@ -294,17 +305,6 @@ impl CoordinationProgram {
             tree: tree::Settings { planted: self.planted_in_tree, ..tree::Settings::default() },
             planted: self.planted,
         }
-    }
-}
-
-fn member(id: u64) -> Member {
-    Member {
-        id: NodeId(id),
-        peer: format!("10.0.0.{id}:7181"),
-        election_port: 7281,
-        client: format!("10.0.0.{id}:2181"),
-        http: String::new(),
-        voting: true,
     }
 }
 

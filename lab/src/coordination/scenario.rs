@@ -192,7 +192,7 @@ impl CoordinationScenario {
     }
 }
 
-fn member(id: u64, voting: bool) -> Member {
+pub(super) fn member(id: u64, voting: bool) -> Member {
     Member {
         id: NodeId(id),
         peer: format!("10.0.0.{id}:7181"),
