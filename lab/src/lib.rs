@@ -9,7 +9,8 @@
 //!   shows how to bring a protocol of one's own.
 //! * [`programs`] are protocols with their promises, and scenarios for some; `coordination` is the whole service.
 //!
-//! The same seed gives the same run, on every machine: nothing here reads a clock, a file or an address.
+//! The same seed, or the same faults, give the same run, on every machine: no run reads a clock, a file or an address. Only how
+//! long a search or a series of runs may take is measured by the machine's clock.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

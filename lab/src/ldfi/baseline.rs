@@ -16,7 +16,8 @@ pub fn random(subject: &dyn Subject, spec: &Spec, seed: u64, most: u64) -> Optio
 }
 
 /// Draws faults as Molly does: how many crash and when, uniformly; each link and round with a chance of 1 in twice the
-/// rounds in which messages may be lost. What the paper does not have is drawn alike.
+/// rounds in which messages may be lost. What the paper does not have is drawn alike, each kind up to its own count: a bound
+/// on the number of faults altogether is not kept, which is in favour of chance.
 pub fn draw(nodes: &[NodeId], spec: &Spec, random: &mut Rng) -> FaultSet {
     let mut faults = Vec::new();
     let mut whole: Vec<NodeId> = nodes.to_vec();

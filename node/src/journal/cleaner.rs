@@ -2,8 +2,8 @@
 //!
 //! It decides nothing: it hands the records of a segment to the core, piece by piece, and the core copies those
 //! that are still alive to the head of the log (Rosenblum and Ousterhout, "The Design and Implementation of a
-//! Log-Structured File System", SOSP 1991, section 3.4). So the core waits for a disk only when compaction has fallen far behind, and the order of the
-//! log is still the order in which the core changed its index.
+//! Log-Structured File System", SOSP 1991, section 3.4). So the core waits for a disk only when compaction has fallen
+//! far behind, and the order of the log is still the order in which the core changed its index.
 
 use super::error::{During, JournalError};
 use super::format::{BATCH_HEADER, BatchHeader, RECORD_HEADER, Salt};

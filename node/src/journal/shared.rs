@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// Between the node's core, which never waits, and the threads that do.
+/// Between the node's core, which waits only for compaction and seldom, and the threads that wait for the disk.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) directory: Directory,
