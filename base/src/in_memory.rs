@@ -54,12 +54,15 @@ pub struct InMemory<P: Protocol> {
     /// What is under way, by when it arrives and in which order it was sent.
     network: BTreeMap<(Time, u64), Letter<P>>,
     nodes: BTreeMap<NodeId, Node<P>>,
-    lost: Box<dyn FnMut(NodeId, NodeId, &P::Message) -> bool>,
+    lost: Lost<P::Message>,
     events: Vec<(NodeId, P::Event)>,
     sent: u64,
     requests: u64,
     inputs: u64,
 }
+
+/// Whether a message is lost: from, to, and what.
+type Lost<M> = Box<dyn FnMut(NodeId, NodeId, &M) -> bool>;
 
 struct Letter<P: Protocol> {
     from: NodeId,
