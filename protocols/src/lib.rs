@@ -5,4 +5,8 @@
 
 extern crate alloc;
 
+pub mod benor;
+pub mod broadcast;
+pub mod links;
 pub mod raft;
+pub mod snapshot;
