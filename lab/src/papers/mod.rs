@@ -3,9 +3,12 @@
 //! An [`Experiment`] is one table or figure of a paper. It runs the protocol that serves, not a formula, wherever that is what
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
+pub mod broadcast;
 mod figure;
+pub mod flp;
 mod page;
 mod row;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -66,5 +69,10 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    vec![]
+    vec![
+        Box::new(broadcast::BroadcastMessages),
+        Box::new(snapshot::SnapshotMarkers),
+        Box::new(flp::FlpAdversary),
+        Box::new(flp::BenOrCoin),
+    ]
 }

@@ -1,9 +1,18 @@
 //! The reference shelf as programs: the protocols of `quipu-protocols`, each with what its paper promises, and some with a
 //! mistake in them, so that it is seen what the promise hangs on.
 
+pub mod benor;
+pub mod broadcast;
+pub mod flp;
+pub mod snapshot;
+
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    vec![]
+    let mut programs = Vec::new();
+    programs.extend(broadcast::all());
+    programs.extend(snapshot::all());
+    programs.push(Box::new(benor::BenOrAgreement));
+    programs
 }

@@ -1,5 +1,10 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
+mod benor;
+mod broadcast;
+mod flp;
+mod snapshot;
+
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
 
