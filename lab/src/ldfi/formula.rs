@@ -222,11 +222,9 @@ impl<'a> Builder<'a> {
             Cuts::Anywhere => (round + 1).saturating_sub(self.spec.cut),
         };
         for ends in [(from, to), (from, from), (to, to)] {
-            let begins = self.busy.get(&ends).map_or(&[][..], |rounds| {
-                let after = rounds.partition_point(|busy| *busy < first);
-                &rounds[after..rounds.partition_point(|busy| *busy <= round)]
-            });
-            for begin in begins.to_vec() {
+            let busy = self.busy.get(&ends).into_iter().flatten().copied();
+            let begins: Vec<u32> = busy.filter(|busy| (first..=round).contains(busy)).collect();
+            for begin in begins {
                 let until = (begin + self.spec.cut).min(self.spec.last_fault);
                 let fault = match ends {
                     (node, same) if node == same => Fault::Isolation { node, round: begin, until },
