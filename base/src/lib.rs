@@ -17,6 +17,7 @@
 
 extern crate alloc;
 
+pub mod clocks;
 pub mod codec;
 mod durable;
 mod env;
