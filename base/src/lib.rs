@@ -25,6 +25,7 @@ mod ids;
 mod in_memory;
 mod lineage;
 mod nest;
+pub mod placement;
 mod protocol;
 pub mod quorum;
 mod time;
