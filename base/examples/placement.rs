@@ -19,21 +19,14 @@ fn main() {
     report("modulo", moved, fullest(&keys, |key| Some(modulo(key, NODES))));
     assert!(moved > KEYS * 8 / 10);
 
-    let schemes: [(&str, Box<dyn Placement>, Box<dyn Placement>); 4] = [
-        ("ring", Box::new(Ring::new(100, nodes(NODES))), Box::new(Ring::new(100, nodes(NODES + 1)))),
-        ("rendezvous", Box::new(Rendezvous::new(nodes(NODES))), Box::new(Rendezvous::new(nodes(NODES + 1)))),
-        ("jump", Box::new(Jump::new(nodes(NODES))), Box::new(Jump::new(nodes(NODES + 1)))),
-        (
-            "maglev",
-            Box::new(Maglev::new(Maglev::SMALL, nodes(NODES))),
-            Box::new(Maglev::new(Maglev::SMALL, nodes(NODES + 1))),
-        ),
-    ];
-    for (name, before, after) in &schemes {
-        let moved = moves(&keys, |key| before.owner(*key), |key| after.owner(*key));
-        report(name, moved, fullest(&keys, |key| before.owner(*key)));
-        assert!(moved < KEYS / 7, "{name} moved {moved}");
-    }
+    let ring = [NODES, NODES + 1].map(|count| Ring::new(100, nodes(count)));
+    let rendezvous = [NODES, NODES + 1].map(|count| Rendezvous::new(nodes(count)));
+    let jump = [NODES, NODES + 1].map(|count| Jump::new(nodes(count)));
+    let maglev = [NODES, NODES + 1].map(|count| Maglev::new(Maglev::SMALL, nodes(count)));
+    compare("ring", &keys, &ring);
+    compare("rendezvous", &keys, &rendezvous);
+    compare("jump", &keys, &jump);
+    compare("maglev", &keys, &maglev);
 
     // A ring that knows its keys: nobody has more than a tenth above the mean, at the price of more moves.
     let mut bounded = BoundedLoads::new(110);
@@ -52,6 +45,13 @@ fn main() {
     ring.leave(owners[0]);
     assert_eq!(ring.owner(Key::of(b"photo-1.jpg")), Some(owners[1]));
     println!("photo-1.jpg lives on {owners:?}; without {}, {} answers for it", owners[0], owners[1]);
+}
+
+/// A scheme before and after a node is added.
+fn compare(name: &str, keys: &[Key], [before, after]: &[impl Placement; 2]) {
+    let moved = moves(keys, |key| before.owner(*key), |key| after.owner(*key));
+    report(name, moved, fullest(keys, |key| before.owner(*key)));
+    assert!(moved < KEYS / 7, "{name} moved {moved}");
 }
 
 fn moves(
