@@ -17,6 +17,7 @@
 
 extern crate alloc;
 
+pub mod clocks;
 pub mod codec;
 mod durable;
 mod env;
@@ -24,6 +25,7 @@ mod ids;
 mod in_memory;
 mod lineage;
 mod nest;
+pub mod placement;
 mod protocol;
 pub mod quorum;
 mod time;
