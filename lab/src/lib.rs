@@ -7,7 +7,9 @@
 //! * [`run`] runs a scenario over many seeds and prints how to reproduce what failed.
 //! * [`ldfi`] looks for the faults that break a protocol's promise, by lineage, or certifies that none do; docs/LAB.md
 //!   shows how to bring a protocol of one's own.
-//! * [`programs`] are protocols with their promises, and scenarios for some; `coordination` is the whole service.
+//! * [`programs`] are protocols with their promises, and scenarios for some; `shelf` has those of our reference shelf;
+//!   `coordination` is the whole service.
+//! * `papers` measures again what papers print.
 //!
 //! The same seed, or the same faults, give the same run, on every machine: no run reads a clock, a file or an address. Only how
 //! long a search or a series of runs may take is measured by the machine's clock.
@@ -18,9 +20,13 @@ pub mod check;
 #[cfg(feature = "service")]
 pub mod coordination;
 pub mod ldfi;
+#[cfg(feature = "service")]
+pub mod papers;
 pub mod programs;
 pub mod report;
 pub mod run;
+#[cfg(feature = "service")]
+pub mod shelf;
 pub mod sim;
 
 /// docs/LAB.md, so that its code is run.

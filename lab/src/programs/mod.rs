@@ -52,7 +52,19 @@ pub fn service() -> Vec<Box<dyn Subject>> {
     Vec::new()
 }
 
+/// Our reference shelf.
+#[cfg(feature = "service")]
+pub fn shelf() -> Vec<Box<dyn Subject>> {
+    crate::shelf::all()
+}
+
+/// Our reference shelf is not built in.
+#[cfg(not(feature = "service"))]
+pub fn shelf() -> Vec<Box<dyn Subject>> {
+    Vec::new()
+}
+
 /// The program of this name.
 pub fn find(name: &str) -> Option<Box<dyn Subject>> {
-    all().into_iter().chain(service()).find(|program| program.card().name == name)
+    all().into_iter().chain(shelf()).chain(service()).find(|program| program.card().name == name)
 }

@@ -76,7 +76,7 @@ pub(crate) struct ListArguments {
 }
 
 pub(crate) fn list(arguments: &ListArguments) -> Ended {
-    let everything = programs::all().into_iter().chain(programs::service());
+    let everything = programs::all().into_iter().chain(programs::shelf()).chain(programs::service());
     let cards: Vec<Card> = everything.map(|program| program.card()).collect();
     if arguments.json {
         let rows: Vec<_> = cards.iter().map(card_as_json).collect();
