@@ -7,3 +7,4 @@ extern crate alloc;
 
 pub mod bully;
 pub mod raft;
+pub mod swim;

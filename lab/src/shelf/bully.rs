@@ -104,8 +104,11 @@ fn split_brain(seen: &Seen<'_, State>) -> Option<String> {
     let mut reigns: Vec<(NodeId, u32, u32)> = Vec::new();
     for (node, _) in NODES {
         let crash = seen.outages().iter().find(|outage| outage.node == node).map(|outage| outage.round);
-        let told: Vec<(u32, State)> =
-            seen.all().filter(|(told, _)| told.node == node).map(|(told, state)| (told.round, *state)).collect();
+        let told: Vec<(u32, State)> = seen
+            .all()
+            .filter(|(told, _)| told.node == node)
+            .map(|(told, state)| (told.round, *state))
+            .collect();
         for (place, (from, _)) in told.iter().enumerate().filter(|(_, (_, state))| *state == State::Leading) {
             let until = told.get(place + 1).map(|(round, _)| *round).or(crash).unwrap_or(u32::MAX);
             reigns.push((node, *from, until));
