@@ -195,7 +195,7 @@ fn who_crashed_and_comes_back_is_let_in() {
 fn in_turns_nobody_waits_longer_than_two_rounds() {
     let longest = |selection| {
         let mut cluster = cluster(8, |config| config.selection = selection);
-        let pinged: Rc<RefCell<BTreeMap<(NodeId, NodeId), Vec<u32>>>> = Rc::default();
+        let pinged = Rc::new(RefCell::new(BTreeMap::<(NodeId, NodeId), Vec<u32>>::new()));
         let log = Rc::clone(&pinged);
         cluster.lose_if(move |from, to, message| {
             if let Kind::Ping(probe) = message.kind {

@@ -22,6 +22,13 @@ impl News {
         self.items.push(Item { update, sent: 0 });
     }
 
+    /// Passes this on again, unless it still is being passed on.
+    pub(super) fn remind(&mut self, update: Update) {
+        if self.items.iter().all(|item| item.update.member != update.member) {
+            self.items.push(Item { update, sent: 0 });
+        }
+    }
+
     /// Adds to a message as much as fits, what has been sent least first. What has been sent so often is old.
     pub(super) fn ride(&mut self, to: NodeId, most: usize, transmissions: u32, updates: &mut Vec<Update>) {
         if self.items.is_empty() {

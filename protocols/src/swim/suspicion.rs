@@ -30,7 +30,12 @@ impl Swim {
 
     /// What is said of this member itself and is not so is denied, in a new incarnation.
     fn refute(&mut self, said: Belief, env: &mut Env<Self>) {
-        if said <= self.own_belief() {
+        let own = self.own_belief();
+        if said <= own {
+            // Somebody has missed the denial, which was passed on only so often.
+            if said.state() != State::Alive {
+                self.news.remind(Update { member: self.config.id, belief: own, by: self.config.id });
+            }
             return;
         }
         if said.incarnation() == Belief::LAST_INCARNATION {
