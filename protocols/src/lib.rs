@@ -6,4 +6,6 @@
 extern crate alloc;
 
 pub mod gossip;
+pub mod bully;
 pub mod raft;
+pub mod swim;
