@@ -7,5 +7,6 @@ extern crate alloc;
 
 pub mod gossip;
 pub mod bully;
+pub mod chain;
 pub mod raft;
 pub mod swim;

@@ -2,6 +2,7 @@
 //! mistake in them, so that it is seen what the promise hangs on.
 
 pub mod bully;
+pub mod chain;
 
 use crate::ldfi::Subject;
 
@@ -11,4 +12,5 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         Box::new(bully::BullyElection { omissions: true }),
         Box::new(bully::BullyElection { omissions: false }),
     ]
+    chain::all()
 }
