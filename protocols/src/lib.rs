@@ -8,5 +8,6 @@ extern crate alloc;
 pub mod gossip;
 pub mod bully;
 pub mod chain;
+pub mod quorum;
 pub mod raft;
 pub mod swim;
