@@ -9,5 +9,6 @@ pub mod gossip;
 pub mod bully;
 pub mod chain;
 pub mod quorum;
+pub mod paxos;
 pub mod raft;
 pub mod swim;
