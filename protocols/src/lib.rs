@@ -10,5 +10,6 @@ pub mod bully;
 pub mod chain;
 pub mod quorum;
 pub mod paxos;
+pub mod commit;
 pub mod raft;
 pub mod swim;

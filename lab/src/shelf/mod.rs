@@ -3,6 +3,7 @@
 
 pub mod bully;
 pub mod chain;
+pub mod commit;
 
 use crate::ldfi::Subject;
 
@@ -13,4 +14,5 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         Box::new(bully::BullyElection { omissions: false }),
     ]
     chain::all()
+    commit::all()
 }

@@ -2,6 +2,7 @@
 
 mod bully;
 mod chain;
+mod commit;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
