@@ -13,3 +13,8 @@ pub mod paxos;
 pub mod commit;
 pub mod raft;
 pub mod swim;
+pub mod benor;
+pub mod broadcast;
+pub mod links;
+pub mod raft;
+pub mod snapshot;
