@@ -9,10 +9,6 @@ use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    vec![
-        Box::new(bully::BullyElection { omissions: true }),
-        Box::new(bully::BullyElection { omissions: false }),
-    ]
-    chain::all()
-    commit::all()
+    let shelves = [bully::all, chain::all, commit::all];
+    shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }
