@@ -17,13 +17,17 @@
 
 extern crate alloc;
 
+pub mod clocks;
 pub mod codec;
 mod durable;
 mod env;
+pub mod hash;
 mod ids;
 mod in_memory;
 mod lineage;
+pub mod merkle;
 mod nest;
+pub mod placement;
 mod protocol;
 pub mod quorum;
 mod time;

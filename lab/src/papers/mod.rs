@@ -75,4 +75,6 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
         Box::new(flp::FlpAdversary),
         Box::new(flp::BenOrCoin),
     ]
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    papers.into_iter().flat_map(|paper| paper()).collect()
 }

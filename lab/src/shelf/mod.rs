@@ -5,6 +5,9 @@ pub mod benor;
 pub mod broadcast;
 pub mod flp;
 pub mod snapshot;
+pub mod bully;
+pub mod chain;
+pub mod commit;
 
 use crate::ldfi::Subject;
 
@@ -15,4 +18,6 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     programs.extend(snapshot::all());
     programs.push(Box::new(benor::BenOrAgreement));
     programs
+    let shelves = [bully::all, chain::all, commit::all];
+    shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

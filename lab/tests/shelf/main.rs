@@ -4,6 +4,9 @@ mod benor;
 mod broadcast;
 mod flp;
 mod snapshot;
+mod bully;
+mod chain;
+mod commit;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
