@@ -129,3 +129,8 @@ fn figure() -> Figure {
         ],
     }
 }
+
+/// Every experiment about broadcasts.
+pub fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(BroadcastMessages)]
+}

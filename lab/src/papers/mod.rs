@@ -69,12 +69,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    vec![
-        Box::new(broadcast::BroadcastMessages),
-        Box::new(snapshot::SnapshotMarkers),
-        Box::new(flp::FlpAdversary),
-        Box::new(flp::BenOrCoin),
-    ]
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![broadcast::all, flp::all, snapshot::all];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -1,7 +1,7 @@
 //! Ben-Or's consensus: whatever is lost and whoever crashes, nobody decides differently. That it ends, with a coin and
 //! against any schedule, is shown in [`super::flp`].
 
-use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Line, Program, Seen, Spec};
+use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Line, Program, Seen, Spec, Subject};
 use quipu_base::NodeId;
 use quipu_protocols::benor::{BenOr, Config, Decided, Message, Phase, Propose, Tie};
 
@@ -21,7 +21,7 @@ impl Program for BenOrAgreement {
             paper: "Ben-Or: Another Advantage of Free Choice (PODC 1983)",
             promise: "no two nodes decide differently",
             expected: Expected::Holds,
-            spec: Spec::new(7, 4, 1),
+            spec: Spec::new(7, 3, 1),
             sometimes: &[EVERYBODY],
         }
     }
@@ -74,4 +74,9 @@ impl Program for BenOrAgreement {
             (None, None) => String::new(),
         }
     }
+}
+
+/// Every program of Ben-Or's consensus.
+pub fn all() -> Vec<Box<dyn Subject>> {
+    vec![Box::new(BenOrAgreement)]
 }

@@ -3,21 +3,16 @@
 
 pub mod benor;
 pub mod broadcast;
-pub mod flp;
-pub mod snapshot;
 pub mod bully;
 pub mod chain;
 pub mod commit;
+pub mod flp;
+pub mod snapshot;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let mut programs = Vec::new();
-    programs.extend(broadcast::all());
-    programs.extend(snapshot::all());
-    programs.push(Box::new(benor::BenOrAgreement));
-    programs
-    let shelves = [bully::all, chain::all, commit::all];
+    let shelves = [benor::all, broadcast::all, bully::all, chain::all, commit::all, snapshot::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

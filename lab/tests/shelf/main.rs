@@ -2,11 +2,11 @@
 
 mod benor;
 mod broadcast;
-mod flp;
-mod snapshot;
 mod bully;
 mod chain;
 mod commit;
+mod flp;
+mod snapshot;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
