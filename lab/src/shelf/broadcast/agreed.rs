@@ -12,6 +12,7 @@ use quipu_protocols::links::{self, Perfect};
 use quipu_protocols::paxos::synod::{self, Decided, Propose, Synod};
 use quipu_protocols::paxos::{Acceptor, Patience};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::convert::Infallible;
 
 /// What some run must reach.
@@ -102,7 +103,7 @@ impl<B: Below> Agreed<B> {
     }
 
     fn agree(&mut self, instance: u64, input: Input<Consensus>, env: &mut Env<Self>) {
-        if !self.instances.contains_key(&instance) {
+        if let Entry::Vacant(vacant) = self.instances.entry(instance) {
             let mut nested = Nested::default();
             let config = synod::Config {
                 id: self.group.me,
@@ -112,7 +113,7 @@ impl<B: Below> Agreed<B> {
             };
             let paxos = env
                 .nest(&mut nested, &Instance(instance), |env| Synod::start(config, Durable::default(), env));
-            self.instances.insert(instance, (paxos, nested));
+            vacant.insert((paxos, nested));
         }
         let (paxos, nested) = self.instances.get_mut(&instance).expect("it was just begun");
         env.nest(nested, &Instance(instance), |env| paxos.step(input, env));
