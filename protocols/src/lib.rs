@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+pub mod crdt;
 pub mod benor;
 pub mod broadcast;
 pub mod bully;
