@@ -11,9 +11,8 @@
 //! client asks is given: the answer before it is a goal of its own.
 //!
 //! Much of Raft is made of silence: that no beat came makes a node stand, that no answer came makes a leader step down.
-//! A certificate speaks of faults that touch something an answer leans on in some run that was tried; a cut counts from
-//! the rounds in which such a message is sent. A cut that begins in a quieter round, and does harm by silence alone, is
-//! not among them.
+//! A certificate speaks of faults that touch something an answer leans on in some run that was tried. A cut that touches
+//! nothing of the kind, and does harm by silence alone, is not among them.
 
 use super::model::{VersionedInput, VersionedOutput};
 use super::scenario::member;

@@ -74,4 +74,6 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
     all.push(Box::new(gossip::ResidueAgainstTraffic));
     all.push(Box::new(raft::Downtime));
     all
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    papers.into_iter().flat_map(|paper| paper()).collect()
 }

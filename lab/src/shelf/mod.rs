@@ -2,6 +2,9 @@
 //! mistake in them, so that it is seen what the promise hangs on.
 
 pub mod gossip;
+pub mod bully;
+pub mod chain;
+pub mod commit;
 
 use crate::ldfi::Subject;
 
@@ -10,4 +13,6 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     let mut all: Vec<Box<dyn Subject>> = Vec::new();
     all.extend(gossip::all());
     all
+    let shelves = [bully::all, chain::all, commit::all];
+    shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }
