@@ -69,11 +69,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let mut all = gossip::tables();
-    all.push(Box::new(gossip::AntiEntropyEndgame));
-    all.push(Box::new(gossip::ResidueAgainstTraffic));
-    all.push(Box::new(raft::Downtime));
-    all
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![gossip::all, raft::all];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -78,8 +78,13 @@ impl Curve {
     }
 }
 
+/// Every experiment on Raft.
+pub(super) fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(Downtime)]
+}
+
 /// Figure 16.
-pub(super) struct Downtime;
+struct Downtime;
 
 impl Experiment for Downtime {
     fn name(&self) -> &'static str {

@@ -1,18 +1,15 @@
 //! The reference shelf as programs: the protocols of `quipu-protocols`, each with what its paper promises, and some with a
 //! mistake in them, so that it is seen what the promise hangs on.
 
-pub mod gossip;
 pub mod bully;
 pub mod chain;
 pub mod commit;
+pub mod gossip;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let mut all: Vec<Box<dyn Subject>> = Vec::new();
-    all.extend(gossip::all());
-    all
-    let shelves = [bully::all, chain::all, commit::all];
+    let shelves = [bully::all, chain::all, commit::all, gossip::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -1,9 +1,9 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
-mod gossip;
 mod bully;
 mod chain;
 mod commit;
+mod gossip;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;

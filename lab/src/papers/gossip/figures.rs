@@ -6,7 +6,7 @@ use super::{Averages, PAPER, SITES, epidemics};
 use quipu_protocols::gossip::{Direction, Interest};
 
 /// Section 1.3: the end of an epidemic of anti-entropy.
-pub(in super::super) struct AntiEntropyEndgame;
+pub(super) struct AntiEntropyEndgame;
 
 /// How many epidemics of anti-entropy to average over.
 const ENDGAMES: u64 = 300;
@@ -92,7 +92,7 @@ fn missing(courses: &[Course]) -> Vec<(f64, f64)> {
 }
 
 /// Section 1.4: how residue falls with traffic, in every variant.
-pub(in super::super) struct ResidueAgainstTraffic;
+pub(super) struct ResidueAgainstTraffic;
 
 /// How many epidemics of each variant and k.
 const RESIDUES: u64 = 150;

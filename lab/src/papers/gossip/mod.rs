@@ -7,7 +7,6 @@ mod figures;
 use super::trials::run_trials;
 use super::{Effort, Experiment, Findings, Progress, Row};
 use epidemic::{Course, Spread, epidemic};
-pub(super) use figures::{AntiEntropyEndgame, ResidueAgainstTraffic};
 use quipu_protocols::gossip::{Direction, Interest};
 
 /// The paper's number of sites.
@@ -82,9 +81,15 @@ struct Table {
     seed: u64,
 }
 
-/// The tables as experiments.
-pub(super) fn tables() -> Vec<Box<dyn Experiment>> {
-    vec![Box::new(TABLE_1), Box::new(TABLE_2), Box::new(TABLE_3)]
+/// Every experiment on epidemics.
+pub(super) fn all() -> Vec<Box<dyn Experiment>> {
+    vec![
+        Box::new(TABLE_1),
+        Box::new(TABLE_2),
+        Box::new(TABLE_3),
+        Box::new(figures::AntiEntropyEndgame),
+        Box::new(figures::ResidueAgainstTraffic),
+    ]
 }
 
 const fn line(
