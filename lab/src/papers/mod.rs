@@ -4,10 +4,13 @@
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
 mod figure;
+mod gossip;
 mod page;
+mod raft;
 mod row;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use figure::{Axis, Figure, Scale, Series, Style};
 pub use page::{anchor, markdown};
@@ -66,6 +69,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![gossip::all, raft::all];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

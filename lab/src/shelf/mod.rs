@@ -5,11 +5,13 @@ pub mod bully;
 pub mod chain;
 pub mod commit;
 pub mod lock;
+pub mod gossip;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
     let shelves = [bully::all, chain::all, commit::all, lock::all];
+    let shelves = [bully::all, chain::all, commit::all, gossip::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

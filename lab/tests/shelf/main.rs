@@ -4,6 +4,7 @@ mod bully;
 mod chain;
 mod commit;
 mod lock;
+mod gossip;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
