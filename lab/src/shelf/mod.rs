@@ -2,6 +2,7 @@
 //! mistake in them, so that it is seen what the promise hangs on.
 
 pub mod bully;
+pub mod swim;
 
 use crate::ldfi::Subject;
 
@@ -10,5 +11,9 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     vec![
         Box::new(bully::BullyElection { omissions: true }),
         Box::new(bully::BullyElection { omissions: false }),
+        Box::new(swim::SwimMembership(swim::Variant::Suspecting)),
+        Box::new(swim::SwimMembership(swim::Variant::Hasty)),
+        Box::new(swim::SwimMembership(swim::Variant::Reviving)),
+        Box::new(swim::SwimMembership(swim::Variant::Unforgiving)),
     ]
 }

@@ -1,6 +1,7 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
 mod bully;
+mod swim;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
