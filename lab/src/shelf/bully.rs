@@ -3,7 +3,7 @@
 //! With crashes alone, and messages that take a round, no two lead at once and everybody follows the highest who lives.
 //! With lost messages two lead: one lost answer is enough to take the living for dead. Nobody may build on it for safety.
 
-use crate::ldfi::{Actor, Card, Expected, Judgement, Program, ROUND, Seen, Spec};
+use crate::ldfi::{Actor, Card, Expected, Judgement, Program, ROUND, Seen, Spec, Subject};
 use quipu_base::NodeId;
 use quipu_protocols::bully::{Bully, Config, Message, State};
 
@@ -23,6 +23,11 @@ const EVERYBODY: &str = "everybody follows the highest";
 pub struct BullyElection {
     /// Whether messages get lost.
     pub omissions: bool,
+}
+
+/// With lost messages, and without.
+pub fn all() -> Vec<Box<dyn Subject>> {
+    [true, false].map(|omissions| Box::new(BullyElection { omissions }) as Box<dyn Subject>).into()
 }
 
 impl Program for BullyElection {

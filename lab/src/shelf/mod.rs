@@ -3,6 +3,8 @@
 
 pub mod bully;
 pub mod swim;
+pub mod chain;
+pub mod commit;
 
 use crate::ldfi::Subject;
 
@@ -16,4 +18,6 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         Box::new(swim::SwimMembership(swim::Variant::Reviving)),
         Box::new(swim::SwimMembership(swim::Variant::Unforgiving)),
     ]
+    let shelves = [bully::all, chain::all, commit::all];
+    shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -2,6 +2,8 @@
 
 mod bully;
 mod swim;
+mod chain;
+mod commit;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
