@@ -68,7 +68,7 @@ impl Program for BullyElection {
         let settled = |node: NodeId| seen.of(node).last().copied();
         let alive = || NODES.iter().map(|(node, _)| *node).filter(|node| !seen.is_down(*node));
         let last_crash = seen.outages().iter().map(|outage| outage.round).max().unwrap_or(1);
-        let due = !self.omissions && last_crash + RECOVERY <= self.card().spec.last_round;
+        let due = !self.omissions && last_crash + RECOVERY <= Program::card(self).spec.last_round;
         if let (true, Some(highest)) = (due, alive().max()) {
             for node in alive() {
                 let wanted = if node == highest { State::Leading } else { State::Following(highest) };

@@ -2,22 +2,14 @@
 //! mistake in them, so that it is seen what the promise hangs on.
 
 pub mod bully;
-pub mod swim;
 pub mod chain;
 pub mod commit;
+pub mod swim;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    vec![
-        Box::new(bully::BullyElection { omissions: true }),
-        Box::new(bully::BullyElection { omissions: false }),
-        Box::new(swim::SwimMembership(swim::Variant::Suspecting)),
-        Box::new(swim::SwimMembership(swim::Variant::Hasty)),
-        Box::new(swim::SwimMembership(swim::Variant::Reviving)),
-        Box::new(swim::SwimMembership(swim::Variant::Unforgiving)),
-    ]
-    let shelves = [bully::all, chain::all, commit::all];
+    let shelves = [bully::all, chain::all, commit::all, swim::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -6,7 +6,7 @@
 //! who lives is declared dead, but does not stay so: in the end everybody who lives is on everybody's list; unless, as in the
 //! paper, nobody ever speaks to the dead again.
 
-use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Program, ROUND, Seen, Spec};
+use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Program, ROUND, Seen, Spec, Subject};
 use quipu_base::NodeId;
 use quipu_protocols::swim::{Config, Event, Lifeguard, Message, Selection, State, Swim};
 use std::sync::Arc;
@@ -35,6 +35,12 @@ pub enum Variant {
     Reviving,
     /// The same, and nobody pings the dead.
     Unforgiving,
+}
+
+/// Every program of this file.
+pub fn all() -> Vec<Box<dyn Subject>> {
+    let variants = [Variant::Suspecting, Variant::Hasty, Variant::Reviving, Variant::Unforgiving];
+    variants.into_iter().map(|variant| Box::new(SwimMembership(variant)) as Box<dyn Subject>).collect()
 }
 
 /// The program; see the module.
@@ -120,7 +126,7 @@ impl Program for SwimMembership {
             }
         }
         let mut goals = Vec::new();
-        let last_round = self.card().spec.last_round;
+        let last_round = Program::card(self).spec.last_round;
         for (dead, _) in NODES.iter().filter(|(node, _)| crash(*node).is_some()) {
             let due = crash(*dead).is_some_and(|round| round + self.bound() <= last_round);
             for (witness, _) in NODES.iter().filter(|(node, _)| crash(*node).is_none()) {

@@ -1,9 +1,9 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
 mod bully;
-mod swim;
 mod chain;
 mod commit;
+mod swim;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
