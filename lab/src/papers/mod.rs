@@ -3,11 +3,13 @@
 //! An [`Experiment`] is one table or figure of a paper. It runs the protocol that serves, not a formula, wherever that is what
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
+pub mod election;
 mod figure;
 mod gossip;
 mod page;
 mod raft;
 mod row;
+pub mod swim;
 #[cfg(test)]
 mod tests;
 mod trials;
@@ -70,5 +72,6 @@ pub struct Findings {
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![gossip::all, raft::all];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![election::all, swim::all];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -6,6 +6,7 @@ pub mod chain;
 pub mod commit;
 pub mod lock;
 pub mod gossip;
+pub mod swim;
 
 use crate::ldfi::Subject;
 
@@ -13,5 +14,6 @@ use crate::ldfi::Subject;
 pub fn all() -> Vec<Box<dyn Subject>> {
     let shelves = [bully::all, chain::all, commit::all, lock::all];
     let shelves = [bully::all, chain::all, commit::all, gossip::all];
+    let shelves = [bully::all, chain::all, commit::all, swim::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

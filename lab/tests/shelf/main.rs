@@ -5,6 +5,7 @@ mod chain;
 mod commit;
 mod lock;
 mod gossip;
+mod swim;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
