@@ -199,7 +199,8 @@ fn a_dirty_object_is_answered_in_the_version_that_is_done() {
     cluster.nodes.request(OTHER, Request::Update(1, 11));
     cluster.pass(5);
     let before = cluster.nodes.messages();
-    let queries = [Consistency::Strong, Consistency::Bounded(0), Consistency::Bounded(1), Consistency::Eventual];
+    let queries =
+        [Consistency::Strong, Consistency::Bounded(0), Consistency::Bounded(1), Consistency::Eventual];
     let ids = queries.map(|consistency| cluster.query(1, consistency));
     cluster.nodes.deliver_all();
     let answers = ids.map(|id| cluster.answer(id).flatten());

@@ -32,7 +32,12 @@ fn each_card_tells_the_truth() {
         match (&outcome.verdict, card.expected) {
             (Verdict::Broken(_), Expected::Breaks) => {}
             (Verdict::Certified, Expected::Holds) => {
-                assert!(outcome.unreached.is_empty(), "{}: no run reached {:?}", card.name, outcome.unreached);
+                assert!(
+                    outcome.unreached.is_empty(),
+                    "{}: no run reached {:?}",
+                    card.name,
+                    outcome.unreached
+                );
             }
             (verdict, _) => panic!("{}: {verdict:?} after {} runs", card.name, outcome.executions),
         }

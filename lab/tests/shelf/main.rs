@@ -1,6 +1,8 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
+mod bully;
 mod chain;
+mod commit;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
 //! A client: does one thing at a time, and again until it is answered.
 
-use super::{Chain, Config, Configuration, Event, Message, Number, QUEUE, Reads, Request, Timer, Timing, settle};
+use super::{
+    Chain, Config, Configuration, Event, Message, Number, QUEUE, Reads, Request, Timer, Timing, settle,
+};
 use alloc::collections::VecDeque;
 use core::fmt::Debug;
 use quipu_base::{Env, EventId, NodeId, RequestId, Support, SyncPoint};

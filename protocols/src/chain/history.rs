@@ -65,12 +65,7 @@ pub struct History<K, V> {
 
 impl<K, V> Default for History<K, V> {
     fn default() -> Self {
-        History {
-            objects: BTreeMap::new(),
-            acknowledged: 0,
-            sent: VecDeque::new(),
-            numbers: BTreeMap::new(),
-        }
+        History { objects: BTreeMap::new(), acknowledged: 0, sent: VecDeque::new(), numbers: BTreeMap::new() }
     }
 }
 
@@ -99,7 +94,11 @@ impl<K: Ord + Clone, V: Clone> History<K, V> {
     pub fn repeated(&self, client: NodeId, number: Number) -> Repeated {
         match self.numbers.get(&client) {
             Some((last, sequence)) if *last >= number => {
-                if *sequence <= self.acknowledged { Repeated::Done } else { Repeated::UnderWay }
+                if *sequence <= self.acknowledged {
+                    Repeated::Done
+                } else {
+                    Repeated::UnderWay
+                }
             }
             _ => Repeated::New,
         }

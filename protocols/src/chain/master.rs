@@ -107,7 +107,9 @@ impl Master {
         let (now, patience) = (env.now(), self.timing.lease + self.timing.margin);
         let lives = |member: &Member| self.heard.get(member).is_some_and(|heard| *heard + patience > now);
         let left: Vec<Member> = self.configuration.chain.iter().copied().filter(lives).collect();
-        if left.len() < self.configuration.chain.len() && left.iter().any(|member| self.ready.contains(member)) {
+        if left.len() < self.configuration.chain.len()
+            && left.iter().any(|member| self.ready.contains(member))
+        {
             env.because(Support::given);
             self.configure(left, env);
         }

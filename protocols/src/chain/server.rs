@@ -38,17 +38,11 @@ pub struct Server<K, V> {
 pub(super) type Here<K, V> = Env<Chain<K, V>>;
 
 impl<K: Ord + Clone + Debug, V: Clone + Debug> Server<K, V> {
-    pub(super) fn start(
-        config: &Config,
-        fencing: Fencing,
-        incarnation: u64,
-        env: &mut Here<K, V>,
-    ) -> Self {
+    pub(super) fn start(config: &Config, fencing: Fencing, incarnation: u64, env: &mut Here<K, V>) -> Self {
         let me = Member { node: config.id, incarnation };
         let configuration = Configuration::first(&config.chain);
         // The first servers have all that there is: nothing. Whoever comes later, or again, has to copy.
-        let standing =
-            if configuration.place(me).is_some() { Standing::Ready } else { Standing::Copying };
+        let standing = if configuration.place(me).is_some() { Standing::Ready } else { Standing::Copying };
         env.set_timer(Timer::Tick, env.now());
         env.set_timer(Timer::Again, env.now() + config.timing.again);
         Server {
@@ -221,7 +215,11 @@ impl<K: Ord + Clone + Debug, V: Clone + Debug> Server<K, V> {
             }
             Consistency::Strong if self.history.is_dirty(&key) => {
                 let tail = self.configuration.tail().expect("a member's chain is not empty");
-                return self.tell(tail, Message::AskVersion(self.configuration.epoch, client, number, key), env);
+                return self.tell(
+                    tail,
+                    Message::AskVersion(self.configuration.epoch, client, number, key),
+                    env,
+                );
             }
             Consistency::Strong => self.history.clean(&key),
         };

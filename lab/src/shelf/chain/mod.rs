@@ -34,19 +34,15 @@ pub type Node = Chain<u64, u64>;
 
 /// The programs; see the module.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let sound = ChainReplication { name: "chain", craq: false, fencing: Fencing::Lease, reads: Consistency::Strong };
+    let sound =
+        ChainReplication { name: "chain", craq: false, fencing: Fencing::Lease, reads: Consistency::Strong };
     vec![
         Box::new(sound),
         Box::new(ChainReplication { name: "chain-naive", fencing: Fencing::FailStop, ..sound }),
         Box::new(EarlyReplies(ChainReplication { name: "chain-early", ..sound })),
         Box::new(ChainReplication { name: "craq", craq: true, ..sound }),
         Box::new(ChainReplication { name: "craq-naive", craq: true, fencing: Fencing::FailStop, ..sound }),
-        Box::new(ChainReplication {
-            name: "craq-dirty",
-            craq: true,
-            reads: Consistency::Eventual,
-            ..sound
-        }),
+        Box::new(ChainReplication { name: "craq-dirty", craq: true, reads: Consistency::Eventual, ..sound }),
     ]
 }
 
@@ -114,7 +110,9 @@ impl Program for ChainReplication {
         for one in &servers {
             let next = one.configuration().successor(one.member());
             let next = servers.iter().find(|other| Some(other.member().node) == next);
-            let Some(next) = next.filter(|next| next.configuration() == one.configuration()) else { continue };
+            let Some(next) = next.filter(|next| next.configuration() == one.configuration()) else {
+                continue;
+            };
             let both_ready = [one, next].iter().all(|server| server.standing() == Standing::Ready);
             if both_ready && one.history().seen() < next.history().seen() {
                 return Err(format!("{} has seen less than {}", one.member().node, next.member().node));
@@ -127,7 +125,8 @@ impl Program for ChainReplication {
         let answered = seen.all().filter(|(_, event)| request_of(event).is_some()).count();
         let configured = seen.all().find(|(_, event)| matches!(event, Event::Configured(_)));
         let went_on = configured.is_some_and(|(configured, _)| {
-            seen.all().any(|(told, event)| matches!(event, Event::Updated(_)) && told.round > configured.round)
+            seen.all()
+                .any(|(told, event)| matches!(event, Event::Updated(_)) && told.round > configured.round)
         });
         let mut reached = Vec::new();
         reached.extend((answered == self.script().len()).then_some(ANSWERED));
@@ -173,8 +172,7 @@ fn judge(script: &[Line<Request<u64, u64>>], seen: &Seen<'_, Event<u64>>) -> Jud
         };
         let operation = history.invoke(line.node.0, input, 2 * u64::from(line.round));
         // Numbers are given in each round anew, so an answer belongs to the client that asked.
-        let answer =
-            seen.all().find(|(told, event)| told.node == line.node && request_of(event) == Some(id));
+        let answer = seen.all().find(|(told, event)| told.node == line.node && request_of(event) == Some(id));
         if let Some((told, event)) = answer {
             let output = match event {
                 Event::Answered(_, found) => RegisterOutput::Value(found.as_ref().map(|found| found.value)),
@@ -200,13 +198,19 @@ fn describe(message: &Message<u64, u64>) -> String {
             Some(found) => format!("it is {}", found.value),
             None => "it is nothing".to_owned(),
         },
-        Message::Forward(epoch, update) => format!("update {} to {}, epoch {epoch}", update.sequence, update.value),
+        Message::Forward(epoch, update) => {
+            format!("update {} to {}, epoch {epoch}", update.sequence, update.value)
+        }
         Message::Acknowledged(epoch, upto) => format!("acknowledged up to {upto}, epoch {epoch}"),
         Message::AskVersion(..) => "which version is done?".to_owned(),
         Message::Version(.., version) => format!("version {version} is done"),
         Message::Alive(word) => format!("alive ({:?}, word {})", word.standing, word.number),
-        Message::Lease(word, configuration) => format!("lease from word {word} on, epoch {}", configuration.epoch),
-        Message::Configured(configuration) => format!("epoch {}: {}", configuration.epoch, names(&configuration.chain)),
+        Message::Lease(word, configuration) => {
+            format!("lease from word {word} on, epoch {}", configuration.epoch)
+        }
+        Message::Configured(configuration) => {
+            format!("epoch {}: {}", configuration.epoch, names(&configuration.chain))
+        }
         Message::Where => "who is the chain?".to_owned(),
         Message::Fetch(..) => "fetch".to_owned(),
         Message::Part(_, part) => format!("{} objects", part.objects.len()),

@@ -3,7 +3,9 @@
 
 use super::{MASTER, Node, server};
 use crate::check::models::Keyed;
-use crate::check::{Budget, History, OperationId, Register, RegisterInput, RegisterOutput, Verdict, check_by_key};
+use crate::check::{
+    Budget, History, OperationId, Register, RegisterInput, RegisterOutput, Verdict, check_by_key,
+};
 use crate::run::{Outcome, Scenario};
 use crate::sim::{
     CrashKind, Emission, Fault, FaultPlan, Handler, MILLISECOND, Nanoseconds, SECOND, SimConfig, Simulation,
@@ -95,7 +97,11 @@ impl Scenario for ChainScenario {
         clients.served.clear();
         simulation.run_until(options.faults_until + RECOVERY, &mut clients);
         if is_whole(&simulation, &servers) {
-            assert_eq!(clients.served.len() as u64, options.clients, "after the faults every client is served");
+            assert_eq!(
+                clients.served.len() as u64,
+                options.clients,
+                "after the faults every client is served"
+            );
         } else {
             simulation.count("all that had the objects are gone");
         }
@@ -131,7 +137,12 @@ fn faults(until: Nanoseconds) -> FaultPlan {
     let everything = FaultPlan::everything(SECOND / 4, until);
     FaultPlan {
         blackout: Fault::NEVER,
-        crashes: [(CrashKind::Process, 1), (CrashKind::Power, 1), (CrashKind::Torn, 1), (CrashKind::Corrupt, 0)],
+        crashes: [
+            (CrashKind::Process, 1),
+            (CrashKind::Power, 1),
+            (CrashKind::Torn, 1),
+            (CrashKind::Corrupt, 0),
+        ],
         crash: Fault::every(2 * SECOND, SECOND),
         partition: Fault::every(2 * SECOND, 2 * SECOND),
         pause: Fault::every(3 * SECOND, SECOND),
