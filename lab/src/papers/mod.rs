@@ -4,6 +4,7 @@
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
 pub mod election;
+pub mod chain;
 mod figure;
 mod gossip;
 mod page;
@@ -73,5 +74,7 @@ pub struct Findings {
 pub fn all() -> Vec<Box<dyn Experiment>> {
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![gossip::all, raft::all];
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![election::all, swim::all];
+    chain::all()
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }
