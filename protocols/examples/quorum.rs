@@ -65,7 +65,8 @@ fn main() {
     put(&mut cluster, NodeId(5), &context, "bread, milk, eggs");
     cluster.advance(Duration::from_secs(1));
     for home in &NODES[..3] {
-        let held: Vec<&String> = cluster.node(*home).holds(&CART).expect("a home holds it").values().collect();
+        let held: Vec<&String> =
+            cluster.node(*home).holds(&CART).expect("a home holds it").values().collect();
         println!("{home} holds {held:?}");
         assert_eq!(held, ["bread, milk, eggs"]);
     }

@@ -5,5 +5,15 @@
 
 extern crate alloc;
 
+pub mod benor;
+pub mod broadcast;
+pub mod bully;
+pub mod chain;
+pub mod commit;
+pub mod gossip;
+pub mod links;
+pub mod paxos;
 pub mod quorum;
 pub mod raft;
+pub mod snapshot;
+pub mod swim;

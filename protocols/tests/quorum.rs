@@ -5,8 +5,8 @@ use quipu_base::clocks::{DottedVersions, VectorClock};
 use quipu_base::codec::Codec;
 use quipu_base::merkle::{MerkleTree, Range};
 use quipu_base::{
-    Durable, Effect, Env, EventId, InMemory, Input, NodeId, Protocol, Record as _, RequestId, SyncPoint, Time,
-    WallTime,
+    Durable, Effect, Env, EventId, InMemory, Input, NodeId, Protocol, Record as _, RequestId, SyncPoint,
+    Time, WallTime,
 };
 use quipu_protocols::quorum::{Config, Event, Failure, Key, Message, Placement, Quorum, Record, Request};
 use std::time::Duration;
@@ -291,7 +291,8 @@ fn what_can_grow_is_bounded() {
     });
     // Operations: the third is refused, until one of the others has been answered.
     (0..3).for_each(|_| _ = cluster.request(NodeId(1), get(3)));
-    let busy = |(_, event): &(NodeId, Event<u64>)| matches!(event, Event::Failed { failure: Failure::Busy, .. });
+    let busy =
+        |(_, event): &(NodeId, Event<u64>)| matches!(event, Event::Failed { failure: Failure::Busy, .. });
     assert_eq!(cluster.take_events().iter().filter(|event| busy(event)).count(), 1);
     cluster.deliver_all();
     assert_eq!((cluster.take_events().len(), cluster.node(NodeId(1)).counters().refused_operations), (2, 1));
@@ -333,7 +334,10 @@ fn nothing_is_said_before_it_is_on_disk() {
     let mut node = Quorum::<u64>::start(config(NodeId(1), 3), Durable::default(), &mut env);
     env.begin(Time::ZERO, WallTime(0), EventId(1));
     node.step(Input::Request { id: RequestId(1), request: blind(1, 1) }, &mut env);
-    node.step(Input::Message { from: NodeId(2), message: Message::Read { operation: 7, key: KEY } }, &mut env);
+    node.step(
+        Input::Message { from: NodeId(2), message: Message::Read { operation: 7, key: KEY } },
+        &mut env,
+    );
     let mut stores = 0;
     for effect in env.drain() {
         match effect {
@@ -347,7 +351,9 @@ fn nothing_is_said_before_it_is_on_disk() {
     }
     assert_eq!(stores, 3, "to both others, and the answer to one");
     node.step(Input::Synced(SyncPoint(1)), &mut env);
-    assert!(env.drain().any(|effect| matches!(effect, Effect::Emit(emitted) if matches!(emitted.event, Event::Written { .. }))));
+    assert!(env.drain().any(
+        |effect| matches!(effect, Effect::Emit(emitted) if matches!(emitted.event, Event::Written { .. }))
+    ));
 }
 
 /// A disk has lost a version that others hold: the next one that this node makes is not taken for it.
@@ -395,7 +401,10 @@ fn what_makes_no_sense_is_ignored_and_counted() {
     }
     assert_eq!(node.counters().ignored, count);
     assert!(node.contents().next().is_none() && node.hints() == 0);
-    assert_eq!(env.drain().filter(|effect| matches!(effect, Effect::Send { .. } | Effect::Persist(_))).count(), 0);
+    assert_eq!(
+        env.drain().filter(|effect| matches!(effect, Effect::Send { .. } | Effect::Persist(_))).count(),
+        0
+    );
 }
 
 /// The formats of wire and disk, version 1: they never change.
@@ -404,7 +413,7 @@ fn golden() {
     let mut versions = DottedVersions::new();
     versions.write(&VectorClock::new(), NodeId(2), 5u64);
     let (key, context) = (KEY, versions.context());
-    let held = "01000000020000000000000001000000000000000100000005000000" .to_owned() + "00000000";
+    let held = "01000000020000000000000001000000000000000100000005000000".to_owned() + "00000000";
     let context_hex = "0100000002000000000000000100000000000000";
     let cart = "0400000063617274";
     let one = "0100000000000000";
@@ -440,13 +449,20 @@ fn golden() {
     ];
     messages.into_iter().for_each(|(message, expected)| examine(message, &expected));
     let records = [
-        (Record::Kept { cell: 1, key: key.clone(), versions: versions.clone() }, format!("01{one}{cart}{held}")),
+        (
+            Record::Kept { cell: 1, key: key.clone(), versions: versions.clone() },
+            format!("01{one}{cart}{held}"),
+        ),
         (Record::Hint { cell: 1, home: NodeId(1), key, versions }, format!("02{one}{one}{cart}{held}")),
         (Record::NoHint { cell: 1 }, format!("03{one}")),
         (Record::Name(NodeId(1)), format!("04{one}")),
     ];
     let streams: Vec<_> = records.iter().map(|(record, _)| record.place().stream).collect();
-    assert_eq!((streams[1], streams[0] == streams[1]), (streams[2], false), "a hint and its end share a cell");
+    assert_eq!(
+        (streams[1], streams[0] == streams[1]),
+        (streams[2], false),
+        "a hint and its end share a cell"
+    );
     records.into_iter().for_each(|(record, expected)| examine(record, &expected));
     assert!(Message::<u64>::from_bytes(Bytes::from_static(&[99])).is_err());
     assert!(Record::<u64>::from_bytes(Bytes::from_static(&[99])).is_err());

@@ -105,7 +105,8 @@ impl<V: Value> Quorum<V> {
         if self.operations.len() < self.config.limits.operations {
             return true;
         }
-        let answered = self.operations.iter().find(|(_, operation)| operation.told).map(|(number, _)| *number);
+        let answered =
+            self.operations.iter().find(|(_, operation)| operation.told).map(|(number, _)| *number);
         self.counters.abandoned_operations += u64::from(answered.is_some());
         answered.is_some_and(|number| self.operations.remove(&number).is_some())
     }
@@ -131,8 +132,10 @@ impl<V: Value> Quorum<V> {
         let list = self.config.placement.preference(&operation.key);
         let taken: Vec<NodeId> = operation.slots.iter().filter_map(|slot| slot.stand_in).collect();
         let spare = list.into_iter().skip(self.config.replicas);
-        let mut spare =
-            spare.filter(|node| !taken.contains(node) && !self.is_suspected(*node, env)).collect::<Vec<_>>().into_iter();
+        let mut spare = spare
+            .filter(|node| !taken.contains(node) && !self.is_suspected(*node, env))
+            .collect::<Vec<_>>()
+            .into_iter();
         let suspected = |slot: &Slot<V>| {
             [Some(slot.home), slot.stand_in].into_iter().flatten().all(|node| self.is_suspected(node, env))
         };
@@ -181,7 +184,8 @@ impl<V: Value> Quorum<V> {
         let reachable = from_next.clone().find(|home| !self.is_suspected(*home, env));
         if reachable.is_none() && self.config.sloppy {
             let operation = self.operations.get_mut(&number).expect("it was there just now");
-            let mine = operation.slots.iter().position(|slot| slot.stand_in == Some(self.config.id)).unwrap_or(0);
+            let mine =
+                operation.slots.iter().position(|slot| slot.stand_in == Some(self.config.id)).unwrap_or(0);
             operation.slots[mine].stand_in = Some(self.config.id);
             let made = self.make_version_for(homes[mine], &key, (&context, value), env);
             return self.made(number, made, env);
@@ -195,7 +199,12 @@ impl<V: Value> Quorum<V> {
     }
 
     /// This node has made the version, or has found too many siblings, or no room for a hint: then it tries again later.
-    fn made(&mut self, number: u64, made: Result<Option<(DottedVersions<V>, SyncPoint)>, usize>, env: &mut Env<Self>) {
+    fn made(
+        &mut self,
+        number: u64,
+        made: Result<Option<(DottedVersions<V>, SyncPoint)>, usize>,
+        env: &mut Env<Self>,
+    ) {
         match made {
             Ok(Some((versions, after))) => {
                 let operation = self.operations.get_mut(&number).expect("a version is made for an operation");
@@ -210,9 +219,16 @@ impl<V: Value> Quorum<V> {
     }
 
     /// A home has made the version, and has it on disk: it is the first of W, and the others are sent it.
-    pub(super) fn stamped(&mut self, from: NodeId, number: u64, versions: DottedVersions<V>, env: &mut Env<Self>) {
+    pub(super) fn stamped(
+        &mut self,
+        from: NodeId,
+        number: u64,
+        versions: DottedVersions<V>,
+        env: &mut Env<Self>,
+    ) {
         let operation = self.operations.get_mut(&number);
-        let Some(operation) = operation.filter(|operation| matches!(operation.task, Task::Stamp { .. })) else {
+        let Some(operation) = operation.filter(|operation| matches!(operation.task, Task::Stamp { .. }))
+        else {
             self.counters.ignored += 1;
             return;
         };

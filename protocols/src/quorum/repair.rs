@@ -12,7 +12,9 @@ impl<V: Value> Quorum<V> {
         let Task::Get = get.task else { return };
         let newest = get.merged();
         for slot in &get.slots {
-            let Some(answer) = slot.answer.as_ref().filter(|answer| answer.from == slot.home) else { continue };
+            let Some(answer) = slot.answer.as_ref().filter(|answer| answer.from == slot.home) else {
+                continue;
+            };
             if answer.versions.as_ref().is_some_and(|held| !held.knows(&newest)) {
                 self.counters.read_repairs += 1;
                 let (key, versions) = (get.key.clone(), newest.clone());

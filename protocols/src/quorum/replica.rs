@@ -135,7 +135,12 @@ impl<V: Value> Replica<V> {
     }
 
     /// Holds this of a key from now on.
-    pub(super) fn keep(&mut self, key: &Key, versions: DottedVersions<V>, env: &mut Env<Quorum<V>>) -> &Kept<V> {
+    pub(super) fn keep(
+        &mut self,
+        key: &Key,
+        versions: DottedVersions<V>,
+        env: &mut Env<Quorum<V>>,
+    ) -> &Kept<V> {
         let next_cell = self.next_cell;
         let kept = self.keys.entry(key.clone()).or_insert_with(|| Kept {
             cell: next_cell,

@@ -1,0 +1,3 @@
+//! Paxos, in a world that does what it is told.
+
+mod synod;
