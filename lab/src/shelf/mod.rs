@@ -7,6 +7,7 @@ pub mod commit;
 pub mod lock;
 pub mod gossip;
 pub mod swim;
+pub mod quorum;
 
 use crate::ldfi::Subject;
 
@@ -15,5 +16,6 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     let shelves = [bully::all, chain::all, commit::all, lock::all];
     let shelves = [bully::all, chain::all, commit::all, gossip::all];
     let shelves = [bully::all, chain::all, commit::all, swim::all];
+    let shelves = [bully::all, chain::all, commit::all, quorum::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -1,5 +1,6 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
+mod quorum;
 mod bully;
 mod chain;
 mod commit;
