@@ -5,5 +5,6 @@
 
 extern crate alloc;
 
+pub mod byzantine;
 pub mod commit;
 pub mod raft;
