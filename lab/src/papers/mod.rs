@@ -3,6 +3,8 @@
 //! An [`Experiment`] is one table or figure of a paper. It runs the protocol that serves, not a formula, wherever that is what
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
+mod byzantine;
+mod commit;
 mod figure;
 mod page;
 mod row;
@@ -66,5 +68,9 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    vec![]
+    vec![
+        Box::new(byzantine::OralMessages),
+        Box::new(byzantine::PbftNormalCase),
+        Box::new(commit::CommitCosts),
+    ]
 }

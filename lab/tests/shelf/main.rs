@@ -1,5 +1,6 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
+mod byzantine;
 mod commit;
 
 use quipu_lab::shelf;
