@@ -194,3 +194,20 @@ fn normal_case(n: u64, faults: usize) -> (BTreeMap<&'static str, u64>, u64) {
     let counted = counted.borrow().clone();
     (counted, delays)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn every_count_is_what_the_papers_come_to() {
+        for experiment in [&OralMessages as &dyn Experiment, &PbftNormalCase] {
+            let findings = experiment.run(Effort::QUICK, &mut |_| {});
+            assert!(findings.rows.len() > 10, "{} rows", findings.rows.len());
+            for row in &findings.rows {
+                assert!(matches!(row.verdict, Verdict::Met(_)), "{row:?}");
+            }
+        }
+    }
+}
