@@ -81,9 +81,9 @@ fn main() {
 
 /// What the client was told last.
 fn answer(bank: &mut InMemory<Node<Account, SealKey>>) -> u64 {
-    let answers = bank.take_events().into_iter().filter_map(|(_, event)| match event {
+    let mut answers = bank.take_events().into_iter().filter_map(|(_, event)| match event {
         Event::Answered(_, balance) => Some(balance),
         _ => None,
     });
-    answers.last().expect("the client was answered")
+    answers.next_back().expect("the client was answered")
 }

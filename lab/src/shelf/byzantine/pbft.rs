@@ -167,7 +167,7 @@ impl Program for Pbft {
             paper: "Castro and Liskov: Practical Byzantine Fault Tolerance (OSDI 1999)",
             promise: "replicas that do not lie execute the same requests under the same numbers",
             expected: self.expected,
-            spec: Spec { total: 2, ..Spec::new(40, 14, 1) },
+            spec: Spec { total: 2, ..Spec::new(40, 7, 1) },
             sometimes: if self.expected == Expected::Holds { &[ANSWERED] } else { &[] },
         }
     }
