@@ -10,6 +10,7 @@ pub mod benor;
 pub mod broadcast;
 pub mod bully;
 pub mod chain;
+pub mod byzantine;
 pub mod commit;
 pub mod gossip;
 pub mod links;

@@ -5,6 +5,8 @@
 
 pub mod election;
 pub mod chain;
+mod byzantine;
+mod commit;
 mod figure;
 mod gossip;
 mod page;
@@ -77,4 +79,9 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
     chain::all()
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
     papers.into_iter().flat_map(|paper| paper()).collect()
+    vec![
+        Box::new(byzantine::OralMessages),
+        Box::new(byzantine::PbftNormalCase),
+        Box::new(commit::CommitCosts),
+    ]
 }

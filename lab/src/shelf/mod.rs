@@ -3,6 +3,7 @@
 
 pub mod bully;
 pub mod chain;
+pub mod byzantine;
 pub mod commit;
 pub mod lock;
 pub mod gossip;
@@ -18,4 +19,5 @@ pub fn all() -> Vec<Box<dyn Subject>> {
     let shelves = [bully::all, chain::all, commit::all, swim::all];
     let shelves = [bully::all, chain::all, commit::all, quorum::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
+    byzantine::all().into_iter().chain(commit::all()).collect()
 }

@@ -3,6 +3,7 @@
 mod quorum;
 mod bully;
 mod chain;
+mod byzantine;
 mod commit;
 mod lock;
 mod gossip;
