@@ -9,10 +9,14 @@ mod byzantine;
 mod commit;
 mod figure;
 mod gossip;
+pub mod broadcast;
+mod figure;
+pub mod flp;
 mod page;
 mod raft;
 mod row;
 pub mod swim;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod trials;
@@ -77,6 +81,12 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![gossip::all, raft::all];
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![election::all, swim::all];
     chain::all()
+    vec![
+        Box::new(broadcast::BroadcastMessages),
+        Box::new(snapshot::SnapshotMarkers),
+        Box::new(flp::FlpAdversary),
+        Box::new(flp::BenOrCoin),
+    ]
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
     papers.into_iter().flat_map(|paper| paper()).collect()
     vec![

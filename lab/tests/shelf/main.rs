@@ -1,6 +1,10 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
 mod quorum;
+mod benor;
+mod broadcast;
+mod flp;
+mod snapshot;
 mod bully;
 mod chain;
 mod byzantine;
