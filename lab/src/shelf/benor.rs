@@ -1,9 +1,14 @@
 //! Ben-Or's consensus: whatever is lost and whoever crashes, nobody decides differently. That it ends, with a coin and
 //! against any schedule, is shown in [`super::flp`].
 
-use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Line, Program, Seen, Spec};
+use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Line, Program, Seen, Spec, Subject};
 use quipu_base::NodeId;
 use quipu_protocols::benor::{BenOr, Config, Decided, Message, Phase, Propose, Tie};
+
+/// The one program.
+pub fn all() -> Vec<Box<dyn Subject>> {
+    vec![Box::new(BenOrAgreement)]
+}
 
 const NODES: [(NodeId, &str); 3] = [(NodeId(1), "a"), (NodeId(2), "b"), (NodeId(3), "c")];
 /// What some run must reach.

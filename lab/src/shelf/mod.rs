@@ -3,31 +3,33 @@
 
 pub mod benor;
 pub mod broadcast;
-pub mod flp;
-pub mod snapshot;
 pub mod bully;
-pub mod chain;
 pub mod byzantine;
+pub mod chain;
 pub mod commit;
-pub mod lock;
+pub mod flp;
 pub mod gossip;
-pub mod swim;
+pub mod lock;
 pub mod quorum;
+pub mod snapshot;
+pub mod swim;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let shelves = [bully::all, chain::all, commit::all, lock::all];
-    let shelves = [bully::all, chain::all, commit::all, gossip::all];
-    let shelves = [bully::all, chain::all, commit::all, swim::all];
-    let shelves = [bully::all, chain::all, commit::all, quorum::all];
-    let mut programs = Vec::new();
-    programs.extend(broadcast::all());
-    programs.extend(snapshot::all());
-    programs.push(Box::new(benor::BenOrAgreement));
-    programs
-    let shelves = [bully::all, chain::all, commit::all];
+    let shelves: Vec<fn() -> Vec<Box<dyn Subject>>> = vec![
+        broadcast::all,
+        benor::all,
+        gossip::all,
+        swim::all,
+        bully::all,
+        commit::all,
+        chain::all,
+        quorum::all,
+        snapshot::all,
+        byzantine::all,
+        lock::all,
+    ];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
-    byzantine::all().into_iter().chain(commit::all()).collect()
 }

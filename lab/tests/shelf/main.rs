@@ -1,16 +1,16 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
-mod quorum;
 mod benor;
 mod broadcast;
-mod flp;
-mod snapshot;
 mod bully;
-mod chain;
 mod byzantine;
+mod chain;
 mod commit;
-mod lock;
+mod flp;
 mod gossip;
+mod lock;
+mod quorum;
+mod snapshot;
 mod swim;
 
 use quipu_lab::shelf;

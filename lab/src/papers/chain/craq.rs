@@ -47,7 +47,9 @@ impl Experiment for ReadScaling {
         tick(Progress { done: 1, of: 1 });
         let mut rows = Vec::new();
         for ((servers, published, text), reads) in
-            [(3, 2.9, "about 60,000"), (5, 4.8, "about 99,000"), (7, 6.7, "about 139,000")].into_iter().zip(&found[1..])
+            [(3, 2.9, "about 60,000"), (5, 4.8, "about 99,000"), (7, 6.7, "about 139,000")]
+                .into_iter()
+                .zip(&found[1..])
         {
             let what = format!("CRAQ-{servers} to chain replication with 3");
             rows.push(Row::number(what, published, reads / found[0]).within_percent(7.0));
@@ -75,8 +77,14 @@ impl Experiment for ReadScaling {
                 y: Axis::linear("reads per second"),
                 series: vec![
                     Series::line("CRAQ, ours", lengths.into_iter().zip(found[1..].iter().copied()).collect()),
-                    Series::points("CRAQ, published", vec![(3.0, 60_000.0), (5.0, 99_000.0), (7.0, 139_000.0)]),
-                    Series::line("chain replication, ours", lengths.map(|length| (length, found[0])).to_vec()),
+                    Series::points(
+                        "CRAQ, published",
+                        vec![(3.0, 60_000.0), (5.0, 99_000.0), (7.0, 139_000.0)],
+                    ),
+                    Series::line(
+                        "chain replication, ours",
+                        lengths.map(|length| (length, found[0])).to_vec(),
+                    ),
                 ],
             }],
         }
@@ -94,7 +102,9 @@ const READERS: usize = 60;
 
 fn rerun_cost(message: &Message<u64, u64>) -> Duration {
     match message {
-        Message::Query(..) | Message::AskVersion(..) | Message::Update(..) | Message::Forward(..) => RERUN_READ,
+        Message::Query(..) | Message::AskVersion(..) | Message::Update(..) | Message::Forward(..) => {
+            RERUN_READ
+        }
         _ => Duration::ZERO,
     }
 }
@@ -192,8 +202,12 @@ impl Experiment for DirtyReads {
         let open = "the rerun does not say what a write costs its servers, nor how many objects it has: ours has one, \
             and charges a write like a read";
         let rows = vec![
-            Row::number("CRAQ-3 to chain replication with 3, no writes", 2.85, craq[0].reads / chain[0].reads)
-                .within_percent(7.0),
+            Row::number(
+                "CRAQ-3 to chain replication with 3, no writes",
+                2.85,
+                craq[0].reads / chain[0].reads,
+            )
+            .within_percent(7.0),
             Row::number("a clean read alone (the hop is fitted to it)", 0.50, clean).within(0.005).unit("ms"),
             Row::number("a dirty read alone", 0.99, dirty).within_percent(5.0).unit("ms"),
             Row::open("CRAQ-3 reads at 250 writes/s, to none", "0.61", last.reads / craq[0].reads, open),

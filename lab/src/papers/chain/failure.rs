@@ -149,7 +149,8 @@ impl Trial {
 
 fn findings(runs: u64, mean: &[[f64; 2]], lengths: [f64; 3]) -> Findings {
     let over = |from: u64, until: u64, kind: usize| {
-        mean[from as usize..until as usize].iter().map(|second| second[kind]).sum::<f64>() / (until - from) as f64
+        mean[from as usize..until as usize].iter().map(|second| second[kind]).sum::<f64>()
+            / (until - from) as f64
     };
     // A failure is noticed ten to twelve seconds later; the clients' next tries take a few more.
     let (before, stopped) = (over(5, FAILS, 0), over(FAILS + 6, FAILS + 10, 0));
@@ -157,7 +158,10 @@ fn findings(runs: u64, mean: &[[f64; 2]], lengths: [f64; 3]) -> Findings {
     let rows = vec![
         Row::at_most("updates while the failure is not noticed, to before", 0.05, stopped / before),
         Row::at_least("updates when it is noticed, to before (\"then faster\")", 1.0, after / before),
-        Row::ours_only("queries when it is noticed, to before", over(FAILS + 15, RECOVERS, 1) / over(5, FAILS, 1)),
+        Row::ours_only(
+            "queries when it is noticed, to before",
+            over(FAILS + 15, RECOVERS, 1) / over(5, FAILS, 1),
+        ),
         Row::ours_only("updates when new servers have joined, to before", recovered / before),
         Row::exact("length of a chain, before", SERVERS as f64, lengths[0]).unit("servers"),
         Row::ours_only("length of a chain, failure noticed", lengths[1]).unit("servers"),
@@ -184,7 +188,8 @@ fn findings(runs: u64, mean: &[[f64; 2]], lengths: [f64; 3]) -> Findings {
         rows,
         figures: vec![Figure {
             name: "chain-failure".to_owned(),
-            title: "One of 24 servers fails after 30 s, is noticed at 40 s, and replaced from 80 s on".to_owned(),
+            title: "One of 24 servers fails after 30 s, is noticed at 40 s, and replaced from 80 s on"
+                .to_owned(),
             x: Axis::linear("time (s)"),
             y: Axis::linear("requests per second"),
             series: vec![series("updates", 0), series("queries", 1)],

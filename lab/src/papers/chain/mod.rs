@@ -29,7 +29,8 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
 }
 
 /// The OSDI paper.
-const OSDI: &str = "van Renesse, Schneider: Chain Replication for Supporting High Throughput and Availability (OSDI 2004)";
+const OSDI: &str =
+    "van Renesse, Schneider: Chain Replication for Supporting High Throughput and Availability (OSDI 2004)";
 /// The paper on CRAQ.
 const ATC: &str = "Terrace, Freedman: Object Storage on CRAQ (USENIX ATC 2009)";
 
