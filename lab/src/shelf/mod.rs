@@ -4,15 +4,34 @@
 pub mod benor;
 pub mod broadcast;
 pub mod bully;
+pub mod byzantine;
 pub mod chain;
 pub mod commit;
 pub mod flp;
 pub mod snapshot;
+pub mod gossip;
+pub mod lock;
+pub mod quorum;
+pub mod snapshot;
+pub mod swim;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
     let shelves = [benor::all, broadcast::all, bully::all, chain::all, commit::all, snapshot::all];
+    let shelves: Vec<fn() -> Vec<Box<dyn Subject>>> = vec![
+        broadcast::all,
+        benor::all,
+        gossip::all,
+        swim::all,
+        bully::all,
+        commit::all,
+        chain::all,
+        quorum::all,
+        snapshot::all,
+        byzantine::all,
+        lock::all,
+    ];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -3,10 +3,16 @@
 mod benor;
 mod broadcast;
 mod bully;
+mod byzantine;
 mod chain;
 mod commit;
 mod flp;
 mod snapshot;
+mod gossip;
+mod lock;
+mod quorum;
+mod snapshot;
+mod swim;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
