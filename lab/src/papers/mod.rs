@@ -77,7 +77,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![broadcast::all, flp::all, snapshot::all];
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
         broadcast::all,
         gossip::all,

@@ -8,7 +8,6 @@ pub mod byzantine;
 pub mod chain;
 pub mod commit;
 pub mod flp;
-pub mod snapshot;
 pub mod gossip;
 pub mod lock;
 pub mod quorum;
@@ -19,7 +18,6 @@ use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let shelves = [benor::all, broadcast::all, bully::all, chain::all, commit::all, snapshot::all];
     let shelves: Vec<fn() -> Vec<Box<dyn Subject>>> = vec![
         broadcast::all,
         benor::all,

@@ -7,7 +7,6 @@ mod byzantine;
 mod chain;
 mod commit;
 mod flp;
-mod snapshot;
 mod gossip;
 mod lock;
 mod quorum;
