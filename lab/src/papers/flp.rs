@@ -138,33 +138,32 @@ impl Experiment for BenOrCoin {
                 GROUPS.map(|(n, full)| format!("{} (n = {n})", effort.trials(full))).join(", ")
             ),
             rows,
-            figures: vec![
-                Figure {
-                    name: "ben-or-rounds".to_owned(),
-                    title: "Three nodes: share of runs that are undecided".to_owned(),
-                    x: Axis::linear("after round"),
-                    y: Axis::log("share"),
-                    series: vec![
-                        Series::line(
-                            "(3/4)^(round-1)",
-                            (1..=25).map(|k| (k as f64, undecided_after(k))).collect(),
-                        ),
-                        Series::points(
-                            "ours",
-                            (1..=25).map(|k| (k as f64, share_beyond(&of_three, k))).collect(),
-                        ),
-                    ],
-                },
-                Figure {
-                    name: "ben-or-nodes".to_owned(),
-                    title: "Rounds until a decision, on average".to_owned(),
-                    x: Axis::linear("nodes"),
-                    y: Axis::log("rounds"),
-                    series: vec![Series::line("2^(n-1) + 1", theory), Series::points("ours", ours)],
-                },
-            ],
+            figures: coin_figures(&of_three, theory, ours),
         }
     }
+}
+
+/// How undecided runs die out, and how groups compare.
+fn coin_figures(of_three: &[u64], theory: Vec<(f64, f64)>, ours: Vec<(f64, f64)>) -> Vec<Figure> {
+    vec![
+        Figure {
+            name: "ben-or-rounds".to_owned(),
+            title: "Three nodes: share of runs that are undecided".to_owned(),
+            x: Axis::linear("after round"),
+            y: Axis::log("share"),
+            series: vec![
+                Series::line("(3/4)^(round-1)", (1..=25).map(|k| (k as f64, undecided_after(k))).collect()),
+                Series::points("ours", (1..=25).map(|k| (k as f64, share_beyond(of_three, k))).collect()),
+            ],
+        },
+        Figure {
+            name: "ben-or-nodes".to_owned(),
+            title: "Rounds until a decision, on average".to_owned(),
+            x: Axis::linear("nodes"),
+            y: Axis::log("rounds"),
+            series: vec![Series::line("2^(n-1) + 1", theory), Series::points("ours", ours)],
+        },
+    ]
 }
 
 fn rounds_to_decide(n: usize, seed: u64) -> u64 {
