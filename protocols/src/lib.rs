@@ -5,12 +5,12 @@
 
 extern crate alloc;
 
-pub mod crdt;
 pub mod benor;
 pub mod broadcast;
 pub mod bully;
 pub mod chain;
 pub mod commit;
+pub mod crdt;
 pub mod gossip;
 pub mod links;
 pub mod paxos;

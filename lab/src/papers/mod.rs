@@ -3,8 +3,10 @@
 //! An [`Experiment`] is one table or figure of a paper. It runs the protocol that serves, not a formula, wherever that is what
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
+pub mod clocks;
 mod figure;
 mod page;
+pub mod placement;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -66,6 +68,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![clocks::all, placement::all];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -4,11 +4,12 @@
 pub mod bully;
 pub mod chain;
 pub mod commit;
+pub mod crdt;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let shelves = [bully::all, chain::all, commit::all];
+    let shelves = [bully::all, chain::all, commit::all, crdt::all];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -3,6 +3,7 @@
 mod bully;
 mod chain;
 mod commit;
+mod crdt;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
