@@ -145,7 +145,7 @@ impl Experiment for Drift {
             Row::at_most(name("greatest l − pt of the others"), 100.0, rogue.ahead_ms as f64).unit("ms"),
         );
         rows.push(Row::at_least(name("messages refused"), 1.0, rogue.refused as f64));
-        tick(Progress { done: 1, of: 1 });
+        tick(Progress { done: SKEWS.len() as u64 + 1, of: SKEWS.len() as u64 + 1 });
         Findings {
             title: "Hybrid logical clocks: how far ahead of the wall clock".to_owned(),
             source: "Kulkarni et al.: Logical Physical Clocks (OPODIS 2014), Theorem 1, Corollaries 1 and 2, section 6".to_owned(),

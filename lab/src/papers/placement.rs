@@ -341,7 +341,9 @@ fn bounded(percent: u32, count: u64) -> Cost {
     let mut loads = BoundedLoads::new(percent);
     nodes(NODES).for_each(|node| loads.join(node));
     let mut keys: Vec<Key> = (0..count).map(|_| Key(random.u64(..))).collect();
-    keys.iter().for_each(|key| drop(loads.insert(*key)));
+    for key in &keys {
+        loads.insert(*key);
+    }
     let fullest = loads.loads().map(|(_, load, _)| load).max().unwrap_or_default();
     let bound = (count * u64::from(percent)).div_ceil(100).div_ceil(NODES);
     let churn = count.div_ceil(10);
