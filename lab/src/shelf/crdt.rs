@@ -184,13 +184,13 @@ impl Protocol for Forgetful {
     type Record = Saved<Set>;
 
     fn start(config: Config, _: Durable<Saved<Set>>, env: &mut Env<Self>) -> Self {
-        let mut nested = Nested::default();
+        let mut nested = Nested::<Replica<Set>>::default();
         let replica = env.nest(&mut nested, &Same, |env| Replica::start(config, Durable::default(), env));
         Forgetful { replica, nested }
     }
 
     fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
-        let input = match input {
+        let input: Input<Replica<Set>> = match input {
             Input::Message { from, message } => Input::Message { from, message },
             Input::Request { id, request } => Input::Request { id, request },
             Input::Timer(timer) => Input::Timer(timer),
