@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod benor;
 pub mod broadcast;
 pub mod bully;
+pub mod byzantine;
 pub mod chain;
 pub mod commit;
 pub mod crdt;

@@ -4,12 +4,23 @@
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
 pub mod clocks;
+pub mod broadcast;
+pub mod byzantine;
+pub mod chain;
+pub mod commit;
+pub mod election;
 mod figure;
+pub mod flp;
+pub mod gossip;
 mod page;
 pub mod placement;
+pub mod raft;
 mod row;
+pub mod snapshot;
+pub mod swim;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use figure::{Axis, Figure, Scale, Series, Style};
 pub use page::{anchor, markdown};
@@ -69,5 +80,17 @@ pub struct Findings {
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![clocks::all, placement::all];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
+        broadcast::all,
+        gossip::all,
+        swim::all,
+        election::all,
+        raft::all,
+        flp::all,
+        commit::all,
+        chain::all,
+        snapshot::all,
+        byzantine::all,
+    ];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }
