@@ -3,10 +3,10 @@
 //! An [`Experiment`] is one table or figure of a paper. It runs the protocol that serves, not a formula, wherever that is what
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
-pub mod clocks;
 pub mod broadcast;
 pub mod byzantine;
 pub mod chain;
+pub mod clocks;
 pub mod commit;
 pub mod election;
 mod figure;
@@ -79,7 +79,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![clocks::all, placement::all];
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
         broadcast::all,
         gossip::all,
@@ -91,6 +90,8 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
         chain::all,
         snapshot::all,
         byzantine::all,
+        clocks::all,
+        placement::all,
     ];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -19,7 +19,6 @@ use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let shelves = [bully::all, chain::all, commit::all, crdt::all];
     let shelves: Vec<fn() -> Vec<Box<dyn Subject>>> = vec![
         broadcast::all,
         benor::all,
@@ -32,6 +31,7 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         snapshot::all,
         byzantine::all,
         lock::all,
+        crdt::all,
     ];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }
