@@ -6,12 +6,14 @@
 pub mod broadcast;
 pub mod byzantine;
 pub mod chain;
+pub mod clocks;
 pub mod commit;
 pub mod election;
 mod figure;
 pub mod flp;
 pub mod gossip;
 mod page;
+pub mod placement;
 pub mod raft;
 mod row;
 pub mod snapshot;
@@ -88,6 +90,8 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
         chain::all,
         snapshot::all,
         byzantine::all,
+        clocks::all,
+        placement::all,
     ];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

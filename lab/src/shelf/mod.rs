@@ -7,6 +7,7 @@ pub mod bully;
 pub mod byzantine;
 pub mod chain;
 pub mod commit;
+pub mod crdt;
 pub mod flp;
 pub mod gossip;
 pub mod lock;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         snapshot::all,
         byzantine::all,
         lock::all,
+        crdt::all,
     ];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -6,6 +6,7 @@ mod bully;
 mod byzantine;
 mod chain;
 mod commit;
+mod crdt;
 mod flp;
 mod gossip;
 mod lock;
