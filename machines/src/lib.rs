@@ -20,4 +20,5 @@
 
 extern crate alloc;
 
+pub mod locks;
 pub mod tree;
