@@ -4,15 +4,15 @@
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
 pub mod broadcast;
-mod byzantine;
+pub mod byzantine;
 pub mod chain;
-mod commit;
+pub mod commit;
 pub mod election;
 mod figure;
 pub mod flp;
-mod gossip;
+pub mod gossip;
 mod page;
-mod raft;
+pub mod raft;
 mod row;
 pub mod snapshot;
 pub mod swim;

@@ -4,7 +4,7 @@
 pub mod benor;
 pub mod broadcast;
 pub mod bully;
-mod byzantine;
+pub mod byzantine;
 pub mod chain;
 pub mod commit;
 pub mod flp;
