@@ -29,7 +29,7 @@ impl Experiment for Load {
         let mut lossy = Vec::new();
         for members in [10, 100, 1_000] {
             tick(Progress { done: 4, of: 6 });
-            let load = load(members, periods.min(200_000 / members), LATENCY, 0.3);
+            let load = load(members, periods.min(20_000 / members), LATENCY, 0.3);
             let what = format!("n = {members}, three in ten messages lost");
             rows.push(Row::at_most(what, 4.0 * k + 2.0, load).unit("messages"));
             lossy.push((members as f64, load));
