@@ -86,6 +86,15 @@ fn the_newest_version_stays_whoever_hears_what_first() {
     assert_eq!(holding(&cluster, "a", 20), 20);
 }
 
+/// What a client writes replaces what its site holds, whatever the clocks say.
+#[test]
+fn a_write_is_newer_than_what_it_replaces() {
+    let mut cluster = cluster(3, &config(1));
+    set(&mut cluster, 1, "a", 1);
+    set(&mut cluster, 1, "a", 2);
+    assert_eq!(holding(&cluster, "a", 2), 1);
+}
+
 #[test]
 fn anti_entropy_leaves_nobody_out_in_either_direction() {
     for direction in [Direction::Push, Direction::Pull, Direction::PushPull] {

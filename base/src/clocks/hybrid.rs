@@ -18,6 +18,8 @@ const COUNTER_BITS: u32 = 16;
 const LAST_MILLISECOND: u64 = 1 << 47;
 /// Two thousand years, for the same reason.
 const GREATEST_TOLERANCE_MS: u64 = 1 << 46;
+/// No clock gets this far; what claims so is malformed.
+const UNREACHABLE_MS: u64 = LAST_MILLISECOND + 2 * GREATEST_TOLERANCE_MS - 1;
 
 impl HybridTime {
     /// Before everything.
@@ -114,7 +116,7 @@ impl HybridClock {
     /// On numbers that is a maximum, and a counter that is full carries into the milliseconds: 65,536 events in a row
     /// during which the wall clock did not catch up move the timestamp one millisecond ahead of what the paper's would be.
     pub fn now(&mut self, wall: WallTime) -> HybridTime {
-        let next = self.last.0.checked_add(1).expect("hybrid time ends in the year 10889");
+        let next = self.last.0.checked_add(1).expect("no clock gets this far");
         self.last = HybridTime(next).max(at(wall));
         self.last
     }
@@ -150,6 +152,11 @@ impl Codec for HybridTime {
     }
 
     fn decode(input: &mut Bytes) -> Result<Self, Malformed> {
-        Ok(HybridTime(u64::decode(input)?))
+        let time = HybridTime(u64::decode(input)?);
+        if time.milliseconds() >= UNREACHABLE_MS {
+            Err(Malformed("no clock gets this far"))
+        } else {
+            Ok(time)
+        }
     }
 }

@@ -49,6 +49,8 @@ fn nonsense_is_refused() {
         let dot = Dot { node: NodeId(1), counter };
         assert!(VectorClock::from_bytes(vec![dot].to_bytes()).is_err(), "{counter}");
     }
+    assert!(HybridTime::from_bytes(HybridTime::of(1 << 47, 0).to_bytes()).is_ok());
+    assert!(HybridTime::from_bytes(HybridTime::from_u64(u64::MAX).to_bytes()).is_err());
     let mut more_values_than_writes = versions().to_bytes().to_vec();
     more_values_than_writes[12] = 1;
     assert!(DottedVersions::<u8>::from_bytes(more_values_than_writes.into()).is_err());

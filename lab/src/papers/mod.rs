@@ -3,13 +3,22 @@
 //! An [`Experiment`] is one table or figure of a paper. It runs the protocol that serves, not a formula, wherever that is what
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
+pub mod broadcast;
+mod byzantine;
+pub mod chain;
+mod commit;
 pub mod election;
 mod figure;
+pub mod flp;
+mod gossip;
 mod page;
+mod raft;
 mod row;
+pub mod snapshot;
 pub mod swim;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use figure::{Axis, Figure, Scale, Series, Style};
 pub use page::{anchor, markdown};
@@ -68,6 +77,17 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![election::all, swim::all];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
+        broadcast::all,
+        gossip::all,
+        swim::all,
+        election::all,
+        raft::all,
+        flp::all,
+        commit::all,
+        chain::all,
+        snapshot::all,
+        byzantine::all,
+    ];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

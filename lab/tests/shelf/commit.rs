@@ -1,5 +1,6 @@
 //! Atomic commitment: who waits, who disagrees, and who does neither.
 
+use quipu_lab::ldfi::baseline::{Exhausted, exhaustive};
 use quipu_lab::ldfi::{Expected, Limits, Spec, Subject, Verdict, search};
 use quipu_lab::shelf;
 
@@ -48,4 +49,20 @@ fn two_phase_commit_holds_where_everybody_comes_back() {
         let spec = Spec { recoveries: 2, reach: 3, total: 3, ..Spec::new(40, 8, 0) };
         assert_eq!(reason(name, &spec), None, "{name}");
     }
+}
+
+/// Where every set of faults can be tried, trying them all says the same: the lineage that the protocols name misses nothing.
+#[test]
+fn trying_everything_finds_nothing_that_lineage_misses() {
+    let mut compared = 0;
+    for name in ["2pc-durable", "2pc-termination", "3pc-durable", "3pc-fail-stop", "paxos-commit"] {
+        for (last_fault, crashes) in [(0, 1), (0, 2), (3, 0), (3, 1), (4, 0), (5, 0)] {
+            let spec = Spec::new(70, last_fault, crashes);
+            let Some(all) = exhaustive(&*find(name), &spec, 3_000) else { continue };
+            let broken = matches!(all, Exhausted::Broken(..));
+            assert_eq!(reason(name, &spec).is_some(), broken, "{name} within {spec}: {all:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 15, "only {compared} bounds were small enough to compare");
 }

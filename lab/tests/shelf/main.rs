@@ -1,8 +1,16 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
+mod benor;
+mod broadcast;
 mod bully;
+mod byzantine;
 mod chain;
 mod commit;
+mod flp;
+mod gossip;
+mod lock;
+mod quorum;
+mod snapshot;
 mod swim;
 
 use quipu_lab::shelf;

@@ -17,7 +17,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::convert::Infallible;
-use quipu_base::{Durable, Env, Input, NodeId, Protocol};
+use quipu_base::{Durable, Env, EventId, Input, NodeId, Protocol, Support};
 
 /// How many rounds ahead of its own a node keeps votes. One that is further behind waits to be told the decision.
 pub const ROUNDS_AHEAD: u64 = 1024;
@@ -86,9 +86,14 @@ pub struct BenOr {
     /// Where it is; `None` until it is asked to take part.
     at: Option<(u64, Phase)>,
     value: bool,
-    votes: BTreeMap<(u64, Phase), BTreeMap<NodeId, Option<bool>>>,
+    votes: BTreeMap<(u64, Phase), BTreeMap<NodeId, Vote>>,
     decided: Option<bool>,
+    /// The votes that have brought it where it is, while somebody wants to know.
+    because: Support,
 }
+
+/// What for, and the input that told.
+type Vote = (Option<bool>, EventId);
 
 impl Protocol for BenOr {
     type Config = Config;
@@ -101,7 +106,8 @@ impl Protocol for BenOr {
     fn start(config: Config, _: Durable<Infallible>, _: &mut Env<Self>) -> Self {
         assert!(2 * config.tolerated < config.members.len(), "more than half must live");
         assert!(config.members.contains(&config.me), "a node is a member of its own group");
-        BenOr { config, at: None, value: false, votes: BTreeMap::new(), decided: None }
+        let (votes, because) = (BTreeMap::new(), Support::given());
+        BenOr { config, at: None, value: false, votes, decided: None, because }
     }
 
     fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
@@ -111,9 +117,12 @@ impl Protocol for BenOr {
                 self.vote(1, Phase::Report, Some(value), env);
             }
             Input::Message { from, message: Message::Vote { round, phase, vote } } => {
-                self.hear(from, round, phase, vote);
+                self.hear(from, round, phase, (vote, env.event()));
             }
-            Input::Message { message: Message::Decided(value), .. } => self.decide(value, env),
+            Input::Message { message: Message::Decided(value), .. } => {
+                let event = env.event();
+                self.decide(value, || Support::all([event]), env);
+            }
             _ => {}
         }
         self.advance(env);
@@ -145,16 +154,17 @@ impl BenOr {
         let me = self.config.me;
         self.at = Some((round, phase));
         self.votes.retain(|at, _| *at >= (round, phase));
-        self.votes.entry((round, phase)).or_default().insert(me, vote);
+        self.votes.entry((round, phase)).or_default().insert(me, (vote, env.event()));
+        env.because(|| self.because.clone());
         for other in self.config.members.iter().filter(|node| **node != me) {
             env.send(*other, Message::Vote { round, phase, vote });
         }
     }
 
     /// Keeps somebody's vote, if it is not for a phase that is over, or too far away.
-    fn hear(&mut self, from: NodeId, round: u64, phase: Phase, vote: Option<bool>) {
+    fn hear(&mut self, from: NodeId, round: u64, phase: Phase, vote: Vote) {
         let (now, _) = self.at.unwrap_or((1, Phase::Report));
-        let makes_sense = vote.is_some() || phase == Phase::Proposal;
+        let makes_sense = vote.0.is_some() || phase == Phase::Proposal;
         let in_time = self.at <= Some((round, phase)) && round <= now.saturating_add(ROUNDS_AHEAD);
         if makes_sense && in_time && self.decided.is_none() && self.config.members.contains(&from) {
             self.votes.entry((round, phase)).or_default().entry(from).or_insert(vote);
@@ -163,27 +173,44 @@ impl BenOr {
 
     /// Goes from phase to phase, as long as enough have voted: all but those that may have crashed.
     fn advance(&mut self, env: &mut Env<Self>) {
-        let members = self.config.members.len();
+        let (members, tolerated) = (self.config.members.len(), self.config.tolerated);
         while let (Some(at @ (round, phase)), None) = (self.at, self.decided) {
-            let votes = &self.votes[&at];
-            if votes.len() < members - self.config.tolerated {
+            if self.votes[&at].len() < members - tolerated {
                 return;
             }
-            let votes_for = |value| votes.values().filter(|vote| **vote == Some(value)).count();
+            if env.traces() {
+                let enough = self.at_least(members - tolerated, |_| true);
+                self.because = core::mem::take(&mut self.because).and(enough);
+            }
+            let votes_for = |value| self.votes[&at].values().filter(|(vote, _)| *vote == Some(value)).count();
             let most = votes_for(true) > votes_for(false);
+            let votes = votes_for(most);
             match phase {
                 Phase::Report => {
-                    let majority = 2 * votes_for(most) > members;
-                    self.vote(round, Phase::Proposal, majority.then_some(most), env);
+                    self.vote(round, Phase::Proposal, (2 * votes > members).then_some(most), env);
                 }
                 // Nobody can miss what so many have proposed, so everybody will hold it.
-                Phase::Proposal if votes_for(most) > self.config.tolerated => self.decide(most, env),
+                Phase::Proposal if votes > tolerated => {
+                    let why =
+                        || self.because.clone().and(self.at_least(tolerated + 1, |vote| vote == Some(most)));
+                    let why = env.traces().then(why).unwrap_or_default();
+                    self.decide(most, || why, env);
+                }
                 Phase::Proposal => {
-                    self.value = if votes_for(most) > 0 { most } else { self.tie(round, env) };
+                    self.value = if votes > 0 { most } else { self.tie(round, env) };
                     self.vote(round + 1, Phase::Report, Some(self.value), env);
                 }
             }
         }
+    }
+
+    /// So many of the current phase's votes of this kind. Its own cannot fail.
+    fn at_least(&self, count: usize, is: impl Fn(Option<bool>) -> bool) -> Support {
+        let votes = self.at.map(|at| &self.votes[&at]).expect("it takes part");
+        let of_kind = || votes.iter().filter(|(_, (vote, _))| is(*vote));
+        let own = of_kind().filter(|(node, _)| **node == self.config.me).count();
+        let others = of_kind().filter(|(node, _)| **node != self.config.me);
+        Support::at_least(count - own, others.map(|(_, (_, event))| *event))
     }
 
     fn tie(&self, round: u64, env: &mut Env<Self>) -> bool {
@@ -195,8 +222,9 @@ impl BenOr {
     }
 
     /// Decides, and tells everybody: those who are behind may be waiting for a vote that will not be cast.
-    fn decide(&mut self, value: bool, env: &mut Env<Self>) {
+    fn decide(&mut self, value: bool, why: impl FnOnce() -> Support, env: &mut Env<Self>) {
         if self.decided.is_none() {
+            env.because(why);
             self.decided = Some(value);
             self.value = value;
             self.votes.clear();
@@ -211,7 +239,8 @@ impl BenOr {
         for votes in
             self.votes.iter().filter(|((_, phase), _)| *phase == Phase::Proposal).map(|(_, votes)| votes)
         {
-            let both = [true, false].iter().all(|value| votes.values().any(|vote| *vote == Some(*value)));
+            let both =
+                [true, false].iter().all(|value| votes.values().any(|(vote, _)| *vote == Some(*value)));
             assert!(!both, "two majorities of one round have nobody in common");
         }
     }

@@ -7,8 +7,9 @@
 use super::layer::{AsItIs, below};
 use super::{Broadcasts, Delivered, Group, HELD, MessageId, Request};
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt::Debug;
-use quipu_base::{Durable, Env, Input, Nested, NodeId, Protocol};
+use quipu_base::{Durable, Env, EventId, Input, Nested, NodeId, Protocol, SyncPoint};
 
 /// A payload, and what it comes after.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +30,8 @@ pub struct Causal<T: Clone + Debug, B: Broadcasts<Stamped<T>>> {
     /// How many messages of each node it has delivered.
     delivered: BTreeMap<NodeId, u64>,
     held: BTreeMap<MessageId, Stamped<T>>,
+    /// The inputs that brought all that has come, while somebody wants to know.
+    because: Vec<EventId>,
     dropped: u64,
 }
 
@@ -44,7 +47,7 @@ impl<T: Clone + Debug, B: Broadcasts<Stamped<T>>> Protocol for Causal<T, B> {
         let (mut nested, me) = (Nested::default(), group.me);
         let below = env.nest(&mut nested, &AsItIs, |env| B::start(group, durable, env));
         let (delivered, held) = (BTreeMap::new(), BTreeMap::new());
-        Causal { below, nested, me, broadcast: 0, delivered, held, dropped: 0 }
+        Causal { below, nested, me, broadcast: 0, delivered, held, because: Vec::new(), dropped: 0 }
     }
 
     fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
@@ -55,6 +58,7 @@ impl<T: Clone + Debug, B: Broadcasts<Stamped<T>>> Protocol for Causal<T, B> {
         env.nest(&mut self.nested, &AsItIs, |env| self.below.step(input, env));
         for told in self.nested.take_events() {
             let Delivered { id, payload } = told.event;
+            self.because.extend(told.because);
             if self.held.len() < HELD {
                 self.held.insert(id, payload);
             } else {
@@ -88,7 +92,7 @@ impl<T: Clone + Debug, B: Broadcasts<Stamped<T>>> Causal<T, B> {
         {
             let payload = self.held.remove(&id).expect("it was just there").payload;
             *self.delivered.entry(id.origin).or_default() += 1;
-            env.emit(Delivered { id, payload });
+            env.emit_because(SyncPoint::NONE, Delivered { id, payload }, self.because.clone());
         }
     }
 

@@ -6,8 +6,12 @@
 use super::layer::{AsItIs, below};
 use super::{Broadcasts, Delivered, Group, HELD, MessageId, Request};
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::fmt::Debug;
-use quipu_base::{Durable, Env, Input, Nested, NodeId, Protocol};
+use quipu_base::{Durable, Env, EventId, Input, Nested, NodeId, Protocol, SyncPoint};
+
+/// A message, and the inputs that brought it.
+type Held<T> = (T, Vec<EventId>);
 
 /// FIFO order over the broadcast `B`; see the module.
 pub struct Fifo<T: Clone + Debug, B: Broadcasts<T>> {
@@ -15,7 +19,9 @@ pub struct Fifo<T: Clone + Debug, B: Broadcasts<T>> {
     nested: Nested<B>,
     /// The number of the next message to deliver, of each node.
     next: BTreeMap<NodeId, u64>,
-    held: BTreeMap<MessageId, T>,
+    held: BTreeMap<MessageId, Held<T>>,
+    /// The inputs that brought all that has been delivered of each node, while somebody wants to know.
+    because: BTreeMap<NodeId, Vec<EventId>>,
     dropped: u64,
 }
 
@@ -30,7 +36,8 @@ impl<T: Clone + Debug, B: Broadcasts<T>> Protocol for Fifo<T, B> {
     fn start(group: Group, durable: Durable<B::Record>, env: &mut Env<Self>) -> Self {
         let mut nested = Nested::default();
         let below = env.nest(&mut nested, &AsItIs, |env| B::start(group, durable, env));
-        Fifo { below, nested, next: BTreeMap::new(), held: BTreeMap::new(), dropped: 0 }
+        let (next, held, because) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Fifo { below, nested, next, held, because, dropped: 0 }
     }
 
     fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
@@ -39,7 +46,7 @@ impl<T: Clone + Debug, B: Broadcasts<T>> Protocol for Fifo<T, B> {
         for told in self.nested.take_events() {
             let Delivered { id, payload } = told.event;
             if self.held.len() < HELD {
-                self.held.insert(id, payload);
+                self.held.insert(id, (payload, told.because));
             } else {
                 self.dropped += 1;
             }
@@ -61,8 +68,10 @@ impl<T: Clone + Debug, B: Broadcasts<T>> Fifo<T, B> {
     fn deliver_in_order(&mut self, origin: NodeId, env: &mut Env<Self>) {
         let number = self.next.entry(origin).or_default();
         let mut id = MessageId { origin, number: *number };
-        while let Some(payload) = self.held.remove(&id) {
-            env.emit(Delivered { id, payload });
+        while let Some((payload, brought_by)) = self.held.remove(&id) {
+            let because = self.because.entry(origin).or_default();
+            because.extend(brought_by);
+            env.emit_because(SyncPoint::NONE, Delivered { id, payload }, because.clone());
             id.number += 1;
         }
         *number = id.number;

@@ -7,7 +7,7 @@
 
 use super::{Broadcasts, Delivered, Fifo, Group, Message, Request, Seen};
 use core::fmt::Debug;
-use quipu_base::{Durable, Embed, Env, Input, Nested, NodeId, Protocol, RequestId, StreamId};
+use quipu_base::{Durable, Embed, Env, Input, Nested, NodeId, Protocol, RequestId, StreamId, Support};
 
 /// What the sequencer broadcasts: somebody's message, under the name that its sender gave it.
 pub type Sequenced<T> = Delivered<T>;
@@ -54,6 +54,8 @@ impl<T: Clone + Debug, B: Broadcasts<Sequenced<T>>> Protocol for Sequencer<T, B>
                 if self.me == self.sequencer {
                     self.sequence(id, Sequenced { id: name, payload }, env);
                 } else {
+                    let event = env.event();
+                    env.because(|| Support::all([event]));
                     env.send(self.sequencer, SequencerMessage::Submit(Message { id: name, payload }));
                 }
             }
@@ -92,7 +94,7 @@ impl<T: Clone + Debug, B: Broadcasts<Sequenced<T>>> Sequencer<T, B> {
         for told in self.nested.take_events() {
             // What others than the sequencer broadcast has no place in the order.
             if told.event.id.origin == self.sequencer {
-                env.emit(told.event.payload);
+                env.emit_because(told.after, told.event.payload, told.because);
             }
         }
     }

@@ -10,7 +10,7 @@
 //! All four are spoken to alike. Whoever wants a transaction committed says [`Request::Begin`]. Each participant's program is
 //! asked to prepare ([`Event::Prepare`]) and answers [`Request::Vote`], when it likes, also before it is asked. Once
 //! [`Event::Voted`] is told, the vote is on disk and binds. [`Event::Decided`] tells the outcome; after a restart it is told
-//! again, since the node may have died before its program could act on it. Both promise what section 2 of Gray and
+//! again, since the node may have died before its program could act on it. They promise what section 2 of Gray and
 //! Lamport asks: nobody commits unless everybody was prepared, and no two nodes decide differently.
 //!
 //! Nothing is said before all that it leans on is on disk, so that a node that comes back stands by what it said. Outcomes are

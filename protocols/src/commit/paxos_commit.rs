@@ -12,7 +12,7 @@
 //! Roles are placed on nodes by the configuration and the list of participants; what roles of one node say to each other is no
 //! message. That is the paper's co-location. As in the paper, votes go to F+1 of the acceptors, and to all only when that gets no
 //! answer; an acceptor bundles its word on all instances into one message; a participant's first vote is also the word to
-//! begin if the leader is an acceptor. With `faster` (section 4.3) acceptors tell the participants directly.
+//! begin if the leader is an acceptor. With `faster` acceptors tell the participants directly.
 //!
 //! Left out: choosing the acceptors by transaction, and presumed outcomes.
 

@@ -409,11 +409,16 @@ impl<T: TransactionId> ThreePhase<T> {
             Some(Stage::Decided(known)) if known != decision => return,
             Some(_) => self.move_to(transaction, Stage::Decided(decision), env),
         }
+        let leads = matches!(self.waits(transaction), Some(Waits::States | Waits::Acknowledgements));
         self.open(transaction).waits = Waits::Word;
         env.cancel_timer(Overdue(transaction));
         env.because(|| Support::all([event]));
         env.emit_after(env.tail(), Event::Decided(transaction, decision));
         self.tell(from, Message::Done(transaction), env);
+        if leads {
+            // The others wait for this node, whoever it was that knew.
+            self.tell_others(transaction, Message::Decided(transaction, decision), env);
+        }
     }
 
     /// Nothing has come for too long: whoever is missed is dead.

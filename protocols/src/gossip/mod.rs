@@ -34,6 +34,7 @@
 //! hunting (1.4), spatial distributions (section 3), and membership that changes.
 
 mod anti_entropy;
+mod codec;
 mod database;
 mod item;
 mod record;

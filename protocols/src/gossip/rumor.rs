@@ -122,8 +122,11 @@ impl<K: Key, V: Clone + Debug> Gossip<K, V> {
         chosen
     }
 
-    /// Answers whoever asks; a site without rumors says nothing.
+    /// Answers whoever asks; a site without rumors, as most are, says nothing.
     pub(super) fn tell_rumors(&mut self, to: NodeId, heard: &[(K, bool)], env: &mut Env<Self>) {
+        if self.hot.is_empty() {
+            return;
+        }
         let told = self.choose_rumors(heard, env);
         if !told.is_empty() {
             self.because_of_items(told.iter().map(|(key, _)| key), true, env);

@@ -11,6 +11,8 @@
 
 mod acceptor;
 mod ballot;
+pub mod caspaxos;
+pub mod multi;
 pub mod synod;
 
 pub use acceptor::Acceptor;

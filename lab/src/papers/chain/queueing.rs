@@ -23,8 +23,9 @@ pub(super) struct World<P: Protocol> {
     machines: Vec<Machine>,
     /// What was told and not taken yet.
     told: Vec<(Address, P::Event)>,
-    /// Messages handled so far.
-    handled: u64,
+    /// Which messages are counted, and how many of them have been sent.
+    tally: fn(&P::Message) -> bool,
+    tallied: u64,
 }
 
 struct Node<P: Protocol> {
@@ -60,7 +61,8 @@ impl<P: Protocol> World<P> {
             nodes: Vec::new(),
             machines: (0..machines).map(|_| Machine { busy_until: Time::ZERO, failed: false }).collect(),
             told: Vec::new(),
-            handled: 0,
+            tally: |_| false,
+            tallied: 0,
         }
     }
 
@@ -68,8 +70,14 @@ impl<P: Protocol> World<P> {
         self.now
     }
 
-    pub(super) fn handled(&self) -> u64 {
-        self.handled
+    /// Counts these messages from now on.
+    pub(super) fn tally(&mut self, of: fn(&P::Message) -> bool) {
+        self.tally = of;
+    }
+
+    /// How many of them have been sent.
+    pub(super) fn tallied(&self) -> u64 {
+        self.tallied
     }
 
     pub(super) fn add(&mut self, address: Address, machine: Option<usize>, config: P::Config) {
@@ -122,7 +130,6 @@ impl<P: Protocol> World<P> {
         match happening {
             Happening::Arrive { from, to, message } => self.arrive(from, to, message),
             Happening::Handle { from, to, message } if self.works(to) => {
-                self.handled += 1;
                 self.step(to, Input::Message { from, message });
             }
             Happening::Timer { node, timer, at } if self.works(node) => {
@@ -173,8 +180,12 @@ impl<P: Protocol> World<P> {
             match effect {
                 // Disks take no time: what they take is in the cost of a message.
                 Effect::Send { to, message, .. } => {
+                    self.tallied += u64::from((self.tally)(&message));
                     if let Some(to) = self.places.get(&(address.0, to)).copied() {
-                        self.schedule(self.now + self.hop, Happening::Arrive { from: address.1, to, message });
+                        self.schedule(
+                            self.now + self.hop,
+                            Happening::Arrive { from: address.1, to, message },
+                        );
                     }
                 }
                 Effect::Emit(emitted) => self.told.push((address, emitted.event)),

@@ -131,7 +131,7 @@ pub(super) fn closed_loop(
             Event::Answered(..) => done.queries += u64::from(counts),
             Event::Refused(_) | Event::Configured(_) => continue,
         }
-        let client = ((node.0 - FIRST_CLIENT) / 32) as usize;
+        let client = client_of(node);
         ask(world, cluster, client, next(client));
     }
     done

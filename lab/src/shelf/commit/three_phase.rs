@@ -9,7 +9,7 @@ const COORDINATOR: NodeId = NodeId(4);
 
 /// In the world that it is not made for.
 pub(super) fn with_lost_messages() -> Commit<ThreePhase<Transaction>> {
-    Commit { name: "3pc-durable", expected: Expected::Breaks, spec: Spec::new(40, 12, 1), ..fail_stop() }
+    Commit { name: "3pc-durable", expected: Expected::Breaks, spec: Spec::new(100, 12, 1), ..fail_stop() }
 }
 
 /// In the world that it is made for: nothing is lost, and who stops does not come back.
@@ -18,7 +18,7 @@ pub(super) fn fail_stop() -> Commit<ThreePhase<Transaction>> {
         name: "3pc-fail-stop",
         paper: "Skeen: Nonblocking Commit Protocols (SIGMOD 1981)",
         expected: Expected::Holds,
-        spec: Spec::new(60, 0, 3),
+        spec: Spec::new(100, 0, 3),
         nodes: vec![(NodeId(1), "a"), (NodeId(2), "b"), (NodeId(3), "d"), (COORDINATOR, "C")],
         participants: vec![NodeId(1), NodeId(2), NodeId(3)],
         begins: COORDINATOR,

@@ -66,12 +66,8 @@ pub type StatementOf<M> = Statement<<M as Machine>::Operation, <M as Machine>::D
 /// Their signatures.
 pub type SignatureOf<M, G> = <G as Signer<StatementOf<M>>>::Signature;
 /// Their messages.
-pub type MessageOf<M, G> = Message<
-    <M as Machine>::Operation,
-    <M as Machine>::Reply,
-    <M as Machine>::Digest,
-    SignatureOf<M, G>,
->;
+pub type MessageOf<M, G> =
+    Message<<M as Machine>::Operation, <M as Machine>::Reply, <M as Machine>::Digest, SignatureOf<M, G>>;
 
 /// What is said.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -186,7 +182,8 @@ pub struct Prepared<O, S> {
 impl<O: Clone, D, S> ViewChange<O, D, S> {
     /// What its signature is under.
     pub fn statement(&self) -> Statement<O, D> {
-        let prepared = self.prepared.iter().map(|one| (one.sequence, one.view, one.ordered.clone())).collect();
+        let prepared =
+            self.prepared.iter().map(|one| (one.sequence, one.view, one.ordered.clone())).collect();
         Statement::ViewChange { view: self.view, stable: self.stable.sequence, prepared }
     }
 }
