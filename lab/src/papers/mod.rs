@@ -67,7 +67,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    chain::all()
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![chain::all];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -182,7 +182,10 @@ impl<P: Protocol> World<P> {
                 Effect::Send { to, message, .. } => {
                     self.tallied += u64::from((self.tally)(&message));
                     if let Some(to) = self.places.get(&(address.0, to)).copied() {
-                        self.schedule(self.now + self.hop, Happening::Arrive { from: address.1, to, message });
+                        self.schedule(
+                            self.now + self.hop,
+                            Happening::Arrive { from: address.1, to, message },
+                        );
                     }
                 }
                 Effect::Emit(emitted) => self.told.push((address, emitted.event)),

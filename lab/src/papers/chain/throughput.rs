@@ -88,7 +88,7 @@ fn latencies() -> (f64, f64) {
     while world.next_event(Time::ZERO + Duration::from_secs(1)).is_some() {}
     let mut time = |next| {
         let begun = world.now();
-        ask(&mut world, &cluster, 0, next);
+        ask(&mut world, &cluster, 0, 0, next);
         world.next_event(begun + Duration::from_secs(1)).expect("it is answered");
         world.now().since(begun).as_secs_f64() * 1_000.0
     };
@@ -128,7 +128,7 @@ impl Point {
         let is_update = |random: &mut Rng| random.u32(..100) < self.share;
         let done = match self.scheme {
             Scheme::Backup => primary_backup_loop(self.servers, CLIENTS, span, &mut || {
-                if is_update(&mut random) { Asked::Update(1) } else { Asked::Query }
+                if is_update(&mut random) { Asked::Update } else { Asked::Query }
             }),
             Scheme::Chain | Scheme::Weak => {
                 let machines = (0..self.servers).collect();
@@ -176,8 +176,12 @@ impl Experiment for Throughput {
         }
         let longest_to_shortest = at_half[SERVERS.len() - 1] / at_half[0];
         rows.push(
-            Row::number("chain at 50 % updates: 10 servers to 2 (\"not affected\")", 1.0, longest_to_shortest)
-                .within(0.05),
+            Row::number(
+                "chain at 50 % updates: 10 servers to 2 (\"not affected\")",
+                1.0,
+                longest_to_shortest,
+            )
+            .within(0.05),
         );
         Findings {
             title: "Chain replication: throughput against the share of updates".to_owned(),
@@ -204,15 +208,21 @@ fn method((warm, measured): (Duration, Duration)) -> String {
 
 fn rows_of(servers: usize, chain: &[f64], backup: &[f64], weak: &[f64]) -> Vec<Row> {
     let ratios = chain.iter().zip(backup).map(|(chain, backup)| (chain / backup * 100.0).round() / 100.0);
-    let (least, most) = ratios.fold((f64::INFINITY, 0.0f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
+    let (least, most) =
+        ratios.fold((f64::INFINITY, 0.0f64), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
     // From this share on, strong reads from the tail are the faster ones.
-    let last_behind = SHARES.iter().zip(chain.iter().zip(weak)).rposition(|(_, (chain, weak))| chain * 1.01 < *weak);
+    let last_behind =
+        SHARES.iter().zip(chain.iter().zip(weak)).rposition(|(_, (chain, weak))| chain * 1.01 < *weak);
     let overtakes = last_behind.map_or(0, |last| SHARES.get(last + 1).copied().unwrap_or(100));
     vec![
         Row::at_least(format!("t = {servers}: chain to primary-backup, least over all shares"), 1.0, least),
         Row::ours_only(format!("t = {servers}: chain to primary-backup, most over all shares"), most),
-        Row::at_most(format!("t = {servers}: share of updates from which weak is no faster"), 15.0, overtakes.into())
-            .unit("%"),
+        Row::at_most(
+            format!("t = {servers}: share of updates from which weak is no faster"),
+            15.0,
+            overtakes.into(),
+        )
+        .unit("%"),
     ]
 }
 
@@ -224,9 +234,7 @@ fn figure(servers: usize, curves: [(&str, Vec<f64>); 3]) -> Figure {
         y: Axis::linear("requests per second"),
         series: curves
             .into_iter()
-            .map(|(name, curve)| {
-                Series::line(name, SHARES.into_iter().map(f64::from).zip(curve).collect())
-            })
+            .map(|(name, curve)| Series::line(name, SHARES.into_iter().map(f64::from).zip(curve).collect()))
             .collect(),
     }
 }
