@@ -5,6 +5,7 @@
 
 mod figure;
 mod page;
+pub mod quorum;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,6 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![];
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![quorum::all];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -1,9 +1,9 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
-mod quorum;
 mod bully;
 mod chain;
 mod commit;
+mod quorum;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;

@@ -142,7 +142,9 @@ impl<P> Keyspace<P> {
 }
 
 /// A protocol that is, at heart, a quorum node.
-pub trait Heart: Protocol<Config = Config, Event = Event<u64>, Request = Request<u64>, Message = Message<u64>> {
+pub trait Heart:
+    Protocol<Config = Config, Event = Event<u64>, Request = Request<u64>, Message = Message<u64>>
+{
     /// The node.
     fn heart(&self) -> &Quorum<u64>;
 }
@@ -235,7 +237,11 @@ impl<P: Heart> Program for Keyspace<P> {
         let both = |versions: &DottedVersions<u64>| has(versions, 1) && has(versions, 2);
         let got = seen.all().any(|(_, event)| matches!(event, Event::Got { versions, .. } if both(versions)));
         let converged = HOMES.into_iter().all(|home| seen.told(home, |event| held(event).is_some_and(both)));
-        [(got, BOTH), (converged, CONVERGED)].into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect()
+        [(got, BOTH), (converged, CONVERGED)]
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, what)| what)
+            .collect()
     }
 
     fn describe(&self, message: &Message<u64>) -> String {
@@ -290,7 +296,9 @@ impl<P: Heart> Keyspace<P> {
             let missed =
                 acknowledged.iter().find(|(round, value)| *round < begun && !has(versions, *value))?;
             let (node, (round, value)) = (told.node, missed);
-            Some(format!("{value} was acknowledged in round {round}, and {node} does not get it in round {begun}"))
+            Some(format!(
+                "{value} was acknowledged in round {round}, and {node} does not get it in round {begun}"
+            ))
         })
     }
 }

@@ -82,9 +82,7 @@ impl<M: Mistake> Protocol for Planted<M> {
         self.inner.begin(env.now(), env.wall(), env.event());
         let input = match input {
             Input::Message { from, message } => Input::Message { from, message },
-            Input::Request { id, request } => {
-                Input::Request { id, request: M::request(&self.node, request) }
-            }
+            Input::Request { id, request } => Input::Request { id, request: M::request(&self.node, request) },
             Input::Timer(timer) => Input::Timer(timer),
             Input::Synced(point) => Input::Synced(point),
             Input::Fetched { stream, index, record } => Input::Fetched { stream, index, record },
