@@ -9,7 +9,9 @@ use quipu_base::placement::{self, Ring};
 
 /// The preference list of every key: all nodes, those first that are to hold it, then those that may stand in, each once.
 #[derive(Clone)]
-pub struct Placement(Arc<dyn Fn(&[u8]) -> Vec<NodeId> + Send + Sync>);
+pub struct Placement(Arc<Preference>);
+
+type Preference = dyn Fn(&[u8]) -> Vec<NodeId> + Send + Sync;
 
 impl Placement {
     /// As this function tells, on every node the same.
