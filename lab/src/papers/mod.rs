@@ -14,6 +14,7 @@ pub mod flp;
 pub mod gossip;
 mod page;
 pub mod placement;
+pub mod quorum;
 pub mod raft;
 mod row;
 pub mod snapshot;
@@ -92,6 +93,7 @@ pub fn all() -> Vec<Box<dyn Experiment>> {
         byzantine::all,
         clocks::all,
         placement::all,
+        quorum::all,
     ];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }
