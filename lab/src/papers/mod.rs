@@ -5,6 +5,7 @@
 
 mod figure;
 mod page;
+pub mod paxos;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -66,5 +67,5 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    vec![]
+    vec![Box::new(paxos::Costs), Box::new(paxos::Duel)]
 }

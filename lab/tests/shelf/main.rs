@@ -1,5 +1,7 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
+mod paxos;
+
 use quipu_lab::shelf;
 use std::collections::BTreeSet;
 
