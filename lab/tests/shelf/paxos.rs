@@ -38,39 +38,6 @@ fn each_card_tells_the_truth() {
     assert!(lies.is_empty(), "{lies:#?}");
 }
 
-#[test]
-fn zz_measure() {
-    for program in all() {
-        let card = program.card();
-        if card.expected == Expected::Breaks || !(card.name == "multi-paxos" || card.name == "caspaxos") {
-            continue;
-        }
-        let r = card.spec.last_round;
-        for spec in [
-            Spec::new(r, 14, 1),
-            Spec::new(r, 16, 0),
-            Spec { recoveries: 1, total: 2, ..Spec::new(r, 24, 1) },
-            Spec { recoveries: 1, cuts: 1, total: 2, ..Spec::new(r, 24, 0) },
-            Spec { recoveries: 1, total: 3, ..Spec::new(r, 16, 0) },
-            Spec { recoveries: 1, total: 3, ..Spec::new(r, 24, 0) },
-            Spec { recoveries: 1, ..Spec::new(r, 12, 0) },
-        ] {
-            let begun = std::time::Instant::now();
-            let limits = Limits { executions: 15_000, time: None };
-            let outcome = search(&*program, &spec, limits, &mut |_| {});
-            let verdict = format!("{:?}", outcome.verdict);
-            println!(
-                "MEASURE {} {spec}: {} runs {:?} {} {:?}",
-                card.name,
-                outcome.executions,
-                begun.elapsed(),
-                &verdict[..9.min(verdict.len())],
-                outcome.unreached
-            );
-        }
-    }
-}
-
 /// Where every set of faults can be tried, trying them all says what lineage says.
 #[test]
 fn trying_everything_finds_nothing_that_lineage_misses() {

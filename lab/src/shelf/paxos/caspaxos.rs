@@ -55,6 +55,8 @@ impl Ask {
 /// One change, another at the same node, one elsewhere, and reads of both.
 const SCRIPT: &[(u32, u64, Ask)] =
     &[(1, 1, Ask::Swap(None, 1)), (9, 1, Ask::Swap(Some(1), 2)), (13, 2, Ask::Read), (23, 1, Ask::Read)];
+/// One change, and a read after it.
+const ONE_READ: &[(u32, u64, Ask)] = &[(1, 1, Ask::Write(1)), (10, 2, Ask::Read)];
 /// One change, and reads while it may not have reached a majority.
 const READS: &[(u32, u64, Ask)] = &[(1, 1, Ask::Write(1)), (10, 2, Ask::Read), (20, 3, Ask::Read)];
 /// One swap back and forth: made twice, it does what nobody asked for.
@@ -71,7 +73,7 @@ pub fn all() -> Vec<OneRegister> {
     let sound = OneRegister {
         name: "caspaxos",
         expected: Expected::Holds,
-        spec: Spec { recoveries: 1, total: 2, ..Spec::new(32, 24, 1) },
+        spec: Spec { recoveries: 1, total: 3, ..Spec::new(32, 16, 0) },
         mistake: Mistake::NOTHING,
         planted: Planted::Nothing,
         script: SCRIPT,
@@ -80,9 +82,9 @@ pub fn all() -> Vec<OneRegister> {
         OneRegister {
             name: "caspaxos-hasty",
             expected: Expected::Breaks,
-            spec: Spec { recoveries: 1, cuts: 1, cut: 20, ..Spec::new(40, 34, 0) },
+            spec: Spec { recoveries: 1, cuts: 1, cut: 20, total: 2, ..Spec::new(24, 22, 0) },
             mistake: Mistake::HASTY,
-            script: READS,
+            script: ONE_READ,
             ..sound.clone()
         },
         OneRegister {

@@ -36,7 +36,7 @@ pub fn all() -> Vec<Log> {
     let sound = Log {
         name: "multi-paxos",
         expected: Expected::Holds,
-        spec: Spec { recoveries: 1, total: 2, ..Spec::new(30, 24, 1) },
+        spec: Spec { recoveries: 1, total: 3, ..Spec::new(30, 16, 0) },
         mistake: Mistake::NOTHING,
     };
     let spec = Spec { recoveries: 1, cuts: 1, cut: 20, ..Spec::new(40, 30, 1) };
