@@ -13,6 +13,7 @@ mod figure;
 pub mod flp;
 pub mod gossip;
 mod page;
+pub mod paxos;
 pub mod placement;
 pub mod quorum;
 pub mod raft;

@@ -11,6 +11,7 @@ pub mod crdt;
 pub mod flp;
 pub mod gossip;
 pub mod lock;
+pub mod paxos;
 pub mod quorum;
 pub mod snapshot;
 pub mod swim;

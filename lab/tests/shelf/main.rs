@@ -10,6 +10,7 @@ mod crdt;
 mod flp;
 mod gossip;
 mod lock;
+mod paxos;
 mod quorum;
 mod snapshot;
 mod swim;
