@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The table of OM(m).
-pub struct OralMessages;
+pub(super) struct OralMessages;
 
 impl Experiment for OralMessages {
     fn name(&self) -> &'static str {
@@ -71,7 +71,7 @@ fn oral(n: u64, m: usize) -> Vec<u64> {
 }
 
 /// The table of PBFT's normal case.
-pub struct PbftNormalCase;
+pub(super) struct PbftNormalCase;
 
 impl Experiment for PbftNormalCase {
     fn name(&self) -> &'static str {

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The table.
-pub struct CommitCosts;
+pub(super) struct CommitCosts;
 
 const LATENCY: Duration = Duration::from_millis(1);
 /// No timer fires while anything is under way.

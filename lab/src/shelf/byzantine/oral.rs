@@ -12,14 +12,14 @@ const COMMANDER: NodeId = NodeId(1);
 const ATTACK: &str = "all loyal lieutenants attack";
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Choice {
+pub(super) enum Choice {
     Attack,
     Retreat,
 }
 
 /// How a general lies.
 #[derive(Clone, Debug)]
-enum OralLie {
+pub(super) enum OralLie {
     /// It says this to each, or nothing.
     To(BTreeMap<NodeId, Option<Choice>>),
     /// It says whatever comes to its mind, about each path something else.

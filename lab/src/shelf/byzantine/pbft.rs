@@ -19,7 +19,7 @@ const ANSWERED: &str = "both clients are answered";
 
 /// What has been asked for, in order.
 #[derive(Clone, Debug, Default)]
-struct Journal(Vec<&'static str>);
+pub(super) struct Journal(Vec<&'static str>);
 
 impl Machine for Journal {
     type Operation = &'static str;
@@ -41,7 +41,7 @@ type Told = Event<&'static str, usize>;
 
 /// How a replica lies. It signs what it says, with its own key.
 #[derive(Clone, Debug)]
-enum ReplicaLie {
+pub(super) enum ReplicaLie {
     /// It says nothing.
     Silent,
     /// To these it says 1 where it says 2 to the others, and 2 for 1: as primary, and in its votes.
