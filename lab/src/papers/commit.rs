@@ -16,7 +16,7 @@ pub(super) fn all() -> Vec<Box<dyn Experiment>> {
 }
 
 /// The table.
-pub struct CommitCosts;
+pub(super) struct CommitCosts;
 
 const LATENCY: Duration = Duration::from_millis(1);
 /// No timer fires while anything is under way.
