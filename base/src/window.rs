@@ -23,7 +23,7 @@ pub enum Admission {
 
 impl Window {
     /// How far beyond the first number that is missing a number may be.
-    pub const SPAN: u64 = 1024;
+    pub const SPAN: u64 = 65_536;
 
     /// A number comes.
     pub fn admit(&mut self, number: u64) -> Admission {

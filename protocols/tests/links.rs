@@ -63,3 +63,20 @@ fn a_lost_acknowledgement_causes_no_second_delivery() {
     // Four times three messages, three times in vain.
     assert_eq!(cluster.messages(), 4 * 2 * (MEMBERS - 1));
 }
+
+#[test]
+fn far_more_than_a_window_arrives_although_the_first_is_late() {
+    let mut cluster = cluster(1);
+    let mut lost = 0;
+    // The first message to each is lost three times over; thousands are on their way by then.
+    cluster.lose_if(move |_, _, message| {
+        let first = matches!(message, Message::Data { number: 0, .. }) && lost < 9;
+        lost += u32::from(first);
+        first
+    });
+    for number in 0..3_000 {
+        cluster.request(NodeId(1), Request::Broadcast(number));
+    }
+    cluster.advance(Duration::from_secs(1));
+    assert_eq!(cluster.events().len() as u64, 3_000 * MEMBERS);
+}

@@ -134,3 +134,8 @@ fn figure() -> Figure {
         ],
     }
 }
+
+/// Every experiment about broadcasts.
+pub fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(BroadcastMessages)]
+}

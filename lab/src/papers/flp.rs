@@ -214,3 +214,8 @@ fn distribution_rows(rounds: &[u64]) -> Vec<Row> {
         })
         .into()
 }
+
+/// Every experiment about consensus without a clock.
+pub fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(FlpAdversary), Box::new(BenOrCoin)]
+}

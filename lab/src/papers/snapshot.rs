@@ -131,3 +131,8 @@ pub fn hostile_bank(seed: u64, ordered: bool) -> Vec<Recorded> {
     simulation.run_until(500 * MILLISECOND, &mut listen);
     recorded(told.iter()).into_values().collect()
 }
+
+/// Every experiment about snapshots.
+pub fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(SnapshotMarkers)]
+}

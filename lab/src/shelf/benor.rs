@@ -26,7 +26,7 @@ impl Program for BenOrAgreement {
             paper: "Ben-Or: Another Advantage of Free Choice (PODC 1983)",
             promise: "no two nodes decide differently",
             expected: Expected::Holds,
-            spec: Spec::new(7, 4, 1),
+            spec: Spec::new(7, 3, 1),
             sometimes: &[EVERYBODY],
         }
     }
@@ -79,4 +79,9 @@ impl Program for BenOrAgreement {
             (None, None) => String::new(),
         }
     }
+}
+
+/// Every program of Ben-Or's consensus.
+pub fn all() -> Vec<Box<dyn Subject>> {
+    vec![Box::new(BenOrAgreement)]
 }

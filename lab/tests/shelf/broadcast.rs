@@ -1,7 +1,8 @@
 //! The broadcasts: every known verdict, and every property in a world that loses, repeats and reorders.
 
 use quipu_base::{NodeId, RequestId};
-use quipu_lab::ldfi::{Expected, Limits, Subject, Verdict, search};
+use quipu_lab::ldfi::baseline::{Exhausted, exhaustive};
+use quipu_lab::ldfi::{Expected, Limits, Spec, Subject, Verdict, search};
 use quipu_lab::shelf::broadcast::properties::{History, Property};
 use quipu_lab::sim::{CrashKind, Delay, Link, MILLISECOND, SimConfig, Simulation, stream};
 use quipu_protocols::broadcast::{
@@ -32,6 +33,27 @@ fn every_promise_is_kept_or_broken_as_its_card_says() {
             }
             (verdict, expected) => panic!("{}: {expected:?}, but {verdict:?}", card.name),
         }
+    }
+}
+
+/// Lineage misses nothing: where every set of faults can be tried, none breaks what is certified.
+#[test]
+fn trying_everything_says_the_same() {
+    let bounds = [
+        ("lazy-agreement", Spec::new(8, 2, 1)),
+        ("eager-agreement", Spec::new(8, 3, 1)),
+        ("majority-uniform", Spec::new(8, 3, 1)),
+        ("fifo-order", Spec::new(7, 3, 0)),
+        ("causal-order", Spec::new(7, 3, 0)),
+        ("sequencer-order", Spec::new(7, 3, 0)),
+        ("consensus-order", Spec::new(9, 2, 1)),
+    ];
+    for (name, spec) in bounds {
+        let program = programs().into_iter().find(|program| program.card().name == name);
+        let begun = std::time::Instant::now();
+        let tried = exhaustive(&*program.expect(name), &spec, 30_000);
+        println!("{name}: {tried:?}, {:?}", begun.elapsed());
+        assert!(matches!(tried, Some(Exhausted::Kept(runs)) if runs > 30), "{name}: {tried:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! No deterministic protocol can do that and be sure to end (Fischer, Lynch and Paterson: Impossibility of Distributed Consensus
 //! with One Faulty Process, 1985): messages can always be delivered in an order that keeps the outcome open. Ben-Or tosses a coin
 //! where nothing else tells, and no order of messages knows how coins fall. [`Tie`] says what to do instead of the coin, so that the
-//! same protocol is also the deterministic one that never need end; the lab shows both (`quipu_lab::flp`).
+//! same protocol is also the deterministic one that never need end; the lab shows both (`quipu_lab::shelf::flp`).
 //!
 //! **Promises**, with fewer than half of the nodes crashed: nobody decides differently, what is decided somebody proposed, and, with the
 //! coin, everybody who lives decides with probability 1. In a group of n that tolerates f crashes a round takes n(n-1) reports and

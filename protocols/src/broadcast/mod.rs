@@ -127,7 +127,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// A message comes; whether it is news. One that is too far ahead is not taken: links that are perfect bring it again.
+    /// A message comes; whether it is news. One that is [`Window::SPAN`] ahead of one that is missing counts as lost: links that
+    /// are perfect do not let it come so far.
     fn admit(&mut self, id: MessageId) -> bool {
         self.of.entry(id.origin).or_default().admit(id.number) == Admission::New
     }

@@ -22,6 +22,9 @@ use quipu_base::{
 /// The most messages that wait for their acknowledgement. What comes on top is sent once, and counted.
 pub const UNACKNOWLEDGED: usize = 65_536;
 
+/// How far ahead of one that is missing a message may be. Far less than what a protocol inside may remember of its own numbers.
+const AHEAD: u64 = 1024;
+
 /// How a node's links are set up.
 #[derive(Clone, Debug)]
 pub struct Config<C> {
@@ -103,7 +106,7 @@ impl<P: Protocol> Protocol for Perfect<P> {
     fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
         match input {
             Input::Message { from, message: Message::Data { number, message } } => {
-                let admission = self.arrived.entry(from).or_default().admit(number);
+                let admission = self.admit(from, number);
                 if admission != Admission::TooFar {
                     let event = env.event();
                     env.because(|| Support::all([event]));
@@ -141,6 +144,16 @@ impl<P: Protocol> Perfect<P> {
     /// How many messages have been sent once and not kept, because too many others waited.
     pub fn given_up(&self) -> u64 {
         self.outbox.borrow().given_up
+    }
+
+    /// What is too far ahead is not acknowledged, so it comes again.
+    fn admit(&mut self, from: NodeId, number: u64) -> Admission {
+        let window = self.arrived.entry(from).or_default();
+        if number >= window.missing().saturating_add(AHEAD) {
+            Admission::TooFar
+        } else {
+            window.admit(number)
+        }
     }
 
     fn run(&mut self, input: Input<P>, env: &mut Env<Self>) {

@@ -4,6 +4,7 @@
 //! Three nodes over perfect links, so a lost message is sent again by whoever lives. A node that crashes may have
 //! reached some and not others: that is a loss and a crash, and what the reliable broadcasts are for.
 
+pub mod agreed;
 pub mod properties;
 
 use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Line, Program, ROUND, Seen, Spec, Subject};
@@ -160,5 +161,6 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         program::<Perfect<Causal<_, Eager<_>>>>("causal-total", Breaks, TOTAL, short, at_once),
         program::<Perfect<Sequencer<_, Eager<_>>>>("sequencer-order", Holds, TOTAL, short, at_once),
         program::<Perfect<Sequencer<_, Eager<_>>>>("sequencer-progress", Breaks, AGREEMENT, short, at_once),
+        Box::new(agreed::ConsensusOrder),
     ]
 }
