@@ -26,13 +26,14 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         gossip::all,
         swim::all,
         bully::all,
+        paxos::all,
         commit::all,
         chain::all,
         quorum::all,
+        crdt::all,
         snapshot::all,
         byzantine::all,
         lock::all,
-        crdt::all,
     ];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }
