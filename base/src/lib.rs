@@ -17,16 +17,21 @@
 
 extern crate alloc;
 
+pub mod clocks;
 pub mod codec;
 mod durable;
 mod env;
+pub mod hash;
 mod ids;
 mod in_memory;
 mod lineage;
+pub mod merkle;
 mod nest;
+pub mod placement;
 mod protocol;
 pub mod quorum;
 mod time;
+mod window;
 
 pub use durable::{Durable, Place, Record, StreamId};
 pub use env::{Context, Env};
@@ -36,6 +41,7 @@ pub use lineage::{Clause, Learned, Support};
 pub use nest::{Embed, Nested};
 pub use protocol::{Effect, Emitted, Input, Protocol};
 pub use time::{Time, WallTime};
+pub use window::{Admission, Window};
 
 /// The random numbers a protocol may use: seeded by the driver, never by itself.
 pub use fastrand::Rng;

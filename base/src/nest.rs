@@ -3,13 +3,25 @@
 //! The child runs within its parent's step, on the parent's clock, randomness and sync points, so its effects
 //! are the parent's effects under another name. Only its events stop at the parent, which is their audience.
 
-use crate::{Effect, Emitted, Env, Protocol, StreamId};
+use crate::{Effect, Emitted, Env, NodeId, Protocol, StreamId, Support, SyncPoint};
 use alloc::vec::Vec;
 
 /// How the effects of a child `C` look among those of its parent `P`.
 pub trait Embed<C: Protocol, P: Protocol> {
     /// Wraps what the child says to its peers.
     fn message(&self, message: C::Message) -> P::Message;
+    /// Wraps what the child says to this peer. For a parent that must know more of it: one that numbers messages, or
+    /// that will say them again, and then once `after` is on disk and because of the same (`None`: of everything before).
+    fn send(
+        &self,
+        to: NodeId,
+        after: SyncPoint,
+        because: Option<&Support>,
+        message: C::Message,
+    ) -> P::Message {
+        let _ = (to, after, because);
+        self.message(message)
+    }
     /// Wraps a timer's name.
     fn timer(&self, timer: C::Timer) -> P::Timer;
     /// Wraps a record; its place must move to a stream of the parent's.
@@ -61,10 +73,12 @@ impl<P: Protocol> Env<P> {
         // The child persisted on the parent's count: the count moves here, once, and not again below.
         self.context = child.context;
         let mut explained = false;
+        let mut because = None;
         for effect in child.effects.drain(..) {
             self.effects.push(match effect {
                 Effect::Send { to, message, after } => {
-                    Effect::Send { to, message: embed.message(message), after }
+                    let message = embed.send(to, after, because.as_ref(), message);
+                    Effect::Send { to, message, after }
                 }
                 Effect::Persist(record) => Effect::Persist(embed.record(record)),
                 Effect::SetTimer { timer, at } => Effect::SetTimer { timer: embed.timer(timer), at },
@@ -72,6 +86,7 @@ impl<P: Protocol> Env<P> {
                 Effect::Fetch { stream, index } => Effect::Fetch { stream: embed.stream(stream), index },
                 Effect::Because(support) => {
                     explained = true;
+                    because.clone_from(&support);
                     Effect::Because(support)
                 }
                 Effect::Emit(emitted) => {

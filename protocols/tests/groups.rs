@@ -47,6 +47,7 @@ impl Cluster {
             max_uncommitted_bytes: 1 << 16,
             snapshot_after_bytes: 1 << 20,
             lease: self.lease,
+            elections: None,
             planted: Planted::default(),
         }
     }

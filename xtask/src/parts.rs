@@ -4,6 +4,7 @@ use crate::environment::{self, root, target};
 use crate::shell::{self, Outcome, run};
 use crate::tidy;
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,7 +32,15 @@ const SEEDS: &str = "100";
 
 pub(crate) fn everything() -> Vec<Part> {
     let mut parts = verification();
-    parts.extend([unit_tests(), documentation_tests(), release_build(), simulation(), report()]);
+    parts.extend([
+        unit_tests(),
+        documentation_tests(),
+        examples(),
+        release_build(),
+        simulation(),
+        papers(),
+        report(),
+    ]);
     parts.push(kazoo(Servers::Ours));
     parts.extend(clients(Servers::Ours));
     parts.push(faults(String::new()));
@@ -85,6 +94,51 @@ fn unit_tests() -> Part {
 
 fn documentation_tests() -> Part {
     part("documentation tests", || cargo(["test", "--quiet", "--doc"], 10 * MINUTE))
+}
+
+/// The programs that strangers learn from: each ends by asserting what it shows.
+fn examples() -> Part {
+    part("examples", || {
+        let mut count = 0;
+        for package in ["base", "protocols"] {
+            let names = match examples_of(&root().join(package).join("examples")) {
+                Ok(names) => names,
+                Err(error) => return Outcome::Failed(format!("{package}/examples: {error}")),
+            };
+            for name in names {
+                let package = format!("quipu-{package}");
+                let ran = cargo(["run", "--quiet", "--package", &package, "--example", &name], 5 * MINUTE);
+                if ran.is_failure() {
+                    return Outcome::Failed(format!("example {name} of {package}"));
+                }
+                count += 1;
+            }
+        }
+        Outcome::Passed(format!("{count} passed"))
+    })
+}
+
+fn examples_of(folder: &Path) -> std::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".rs").map(str::to_owned));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Every number of docs/PAPERS.md is measured again; one that is missed without a reason fails.
+fn papers() -> Part {
+    part("papers", || {
+        let page = target().join("papers/PAPERS.md");
+        if let Some(folder) = page.parent()
+            && let Err(error) = std::fs::create_dir_all(folder)
+        {
+            return Outcome::Failed(format!("{}: {error}", folder.display()));
+        }
+        run(Command::new(quipu()).args(["lab", "papers", "--out"]).arg(&page), 20 * MINUTE)
+    })
 }
 
 fn release_build() -> Part {

@@ -127,6 +127,7 @@ impl Replica {
             max_uncommitted_bytes: 64 << 20,
             snapshot_after_bytes: usize::MAX,
             lease: None,
+            elections: None,
             planted: Planted::default(),
         };
         let mut env = Env::new(id.0);

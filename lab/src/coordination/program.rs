@@ -2,8 +2,8 @@
 //!
 //! A client is a small state machine that shares its node's fate, as a program on the same machine would. It opens a
 //! session, does what its script says, one operation after the other, and begins again with a new session when its
-//! connection is closed. The promise: what the clients saw is linearizable (every read is, by the cluster's setting),
-//! and trees that have applied the same commands are the same.
+//! connection is closed. The promise: what the clients saw is linearizable (every read is, by the cluster's setting), an
+//! ephemeral is there as long as its session lives, and trees that have applied the same commands are the same.
 //!
 //! Lineage is exact where Raft and the service say what they lean on: an answer leans on the votes that made the leader,
 //! on the messages that brought the log, on the acknowledgements that committed it, and a read on its round; beats are in
@@ -11,9 +11,8 @@
 //! client asks is given: the answer before it is a goal of its own.
 //!
 //! Much of Raft is made of silence: that no beat came makes a node stand, that no answer came makes a leader step down.
-//! A certificate speaks of faults that touch something an answer leans on in some run that was tried; a cut counts from
-//! the rounds in which such a message is sent. A cut that begins in a quieter round, and does harm by silence alone, is
-//! not among them.
+//! A certificate speaks of faults that touch something an answer leans on in some run that was tried. A cut that touches
+//! nothing of the kind, and does harm by silence alone, is not among them.
 
 use super::model::{VersionedInput, VersionedOutput};
 use super::scenario::member;
@@ -44,14 +43,15 @@ pub struct CoordinationProgram {
 /// A round, on the nodes' clocks.
 const ROUND: Duration = Duration::from_millis(10);
 /// What some run must reach.
-const SOMETIMES: [&str; 2] = ["every client has read and written", "the leader has changed"];
+const SOMETIMES: [&str; 2] = ["every client has done what it had to do", "the leader has changed"];
 
 impl CoordinationProgram {
     /// The service as it serves.
     pub fn sound() -> Self {
         CoordinationProgram {
             name: "coordination",
-            promise: "what clients see is linearizable, and replicas that applied the same are the same",
+            promise: "what clients see is linearizable, an ephemeral is there while its session lives, and replicas that applied the \
+                      same are the same",
             planted: Planted::default(),
             planted_in_tree: 0,
             spec: ANY_ONE,
@@ -99,11 +99,14 @@ impl CoordinationProgram {
 
 /// What clients do if nothing else is said. They begin when a leader is known and the service's first pulses, which send
 /// again what seems lost, are over.
-const PLAN: Plan = Plan { begin: 33, thinking: 8, operations: "wrwr" };
+const PLAN: Plan = Plan { election: 6, begin: 33, thinking: 8, operations: "wrwr", timeout_ms: 20_000 };
 /// Clients that mostly read, and quickly.
-const READERS: Plan = Plan { begin: 33, thinking: 3, operations: "wrrrwrrr" };
+const READERS: Plan = Plan { thinking: 3, operations: "wrrrwrrr", ..PLAN };
 /// Clients that do as little as possible, for what takes several faults.
-const ONE_WRITE: Plan = Plan { begin: 33, thinking: 8, operations: "w" };
+const ONE_WRITE: Plan = Plan { operations: "w", ..PLAN };
+/// Clients that want to hold the ephemeral, one after the other: each holds it until its session expires. The leader looks
+/// after sessions every ten rounds, and must not be deposed so soon.
+const HOLDERS: Plan = Plan { election: 18, begin: 80, thinking: 1, operations: "hl", timeout_ms: 300 };
 
 /// What most bugs here need at most.
 const SPEC: Spec = Spec {
@@ -128,6 +131,10 @@ const FORGETFUL: Spec = Spec { last_round: 100, last_fault: 80, crashes: 0, ..SP
 /// One node or link cut off once.
 const ONE_PARTITION: Spec = Spec { recoveries: 0, cuts: 1, total: 1, ..FORGETFUL };
 
+/// One node or link cut off once, too shortly to depose a leader.
+const SHORT_CUT: Spec =
+    Spec { last_round: 220, last_fault: 200, crashes: 0, recoveries: 0, cuts: 1, cut: 10, total: 1, ..SPEC };
+
 /// A bug of the consensus or of the tree, and the clients and the bound that it needs.
 type Bug = (&'static str, &'static str, Planted, u32, Plan, Spec);
 
@@ -138,7 +145,7 @@ macro_rules! broken_by {
     };
 }
 
-const BUGS: [Bug; 6] = [
+const BUGS: [Bug; 7] = [
     (
         "coordination-quorum-off-by-one",
         broken_by!("one voter less than a majority is enough"),
@@ -187,6 +194,14 @@ const BUGS: [Bug; 6] = [
         ONE_WRITE,
         ONE_PARTITION,
     ),
+    (
+        "coordination-ephemeral-twice",
+        broken_by!("a session that ends twice takes its successor's ephemeral with it"),
+        Planted(0),
+        tree::PLANTED_EPHEMERAL_TWICE,
+        HOLDERS,
+        SHORT_CUT,
+    ),
 ];
 
 /// The sound service, and one with each bug that the search finds.
@@ -225,9 +240,15 @@ impl Program for CoordinationProgram {
             Verdict::Violation(violation) => return Judgement::Broken(violation.to_string()),
             Verdict::Undecided => return Judgement::Broken("the check ran out of steps".to_owned()),
         }
+        if let Some((told, _)) = seen.all().find(|(_, told)| **told == Told::Sees(false)) {
+            let node = told.node;
+            return Judgement::Broken(format!(
+                "the session at {node} lives, and the ephemeral that it made is gone"
+            ));
+        }
         let goals: Vec<_> = seen
             .all()
-            .filter(|(_, told)| matches!(told, Told::Answered { .. }))
+            .filter(|(_, told)| matches!(told, Told::Answered { .. } | Told::Holds | Told::Sees(_)))
             .filter_map(|(emission, told)| seen.goal(emission.node, |other| other == told))
             .map(|goal| crate::ldfi::Goal { excused: false, ..goal })
             .collect();
@@ -293,11 +314,12 @@ impl CoordinationProgram {
         Config {
             id: NodeId(id),
             bootstrap: Some((1..=3).map(|id| member(id, true)).collect()),
-            election_timeout: 6 * ROUND,
-            heartbeat: 2 * ROUND,
+            election_timeout: self.plan.election * ROUND,
+            heartbeat: self.plan.election / 3 * ROUND,
             lease,
             snapshot_after_bytes: 1 << 20,
-            tick_ms: 1_000,
+            // ZooKeeper's bounds on a session's timeout are 2 and 20 ticks.
+            tick_ms: (self.plan.timeout_ms / 20).max(1).unsigned_abs(),
             reap_interval: Duration::from_secs(60),
             patience: 20 * ROUND,
             super_digest: None,
@@ -330,7 +352,8 @@ fn history(seen: &Seen<'_, Told>) -> History<VersionedInput, VersionedOutput> {
                 let operation = open.remove(&(emission.node, *number));
                 history.ok(operation.expect("what is answered was asked"), *output, at + 1);
             }
-            Told::Asked { .. } | Told::Answered { .. } | Told::Finished | Told::Leads => {}
+            Told::Asked { .. } | Told::Answered { .. } => {}
+            Told::Holds | Told::Sees(_) | Told::Finished | Told::Leads => {}
         }
     }
     history
@@ -453,7 +476,9 @@ impl Served {
     /// What a client is told leans on the log, and a read on its round as well.
     fn because_of(&self, told: &Told, env: &mut Env<Self>) {
         let why = match told {
-            Told::Answered { output: Some(VersionedOutput::Read { .. }), .. } => self.service.why_read(),
+            Told::Answered { output: Some(VersionedOutput::Read { .. }), .. } | Told::Sees(_) => {
+                self.service.why_read()
+            }
             _ => self.service.why_applied(),
         };
         if let Some(why) = why {

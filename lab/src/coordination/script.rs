@@ -8,8 +8,8 @@ use quipu_wires::zookeeper::{self as wire, code};
 
 /// The one register.
 const PATH: &str = "/r";
-/// How long a session may be silent: longer than any run here.
-const TIMEOUT_MS: i32 = 20_000;
+/// The ephemeral that every client wants to be the one to make.
+const HELD: &str = "/e";
 
 /// What a client asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +18,10 @@ pub enum Asked {
     Found,
     /// Something of the register.
     Register(VersionedInput),
+    /// To be the one who makes the ephemeral; again and again while it is somebody else's.
+    Hold,
+    /// Whether the ephemeral is there.
+    Look,
 }
 
 /// What a client, and a node, tell the judge.
@@ -37,7 +41,11 @@ pub enum Told {
         /// What it was told of the register.
         output: Option<VersionedOutput>,
     },
-    /// The client has done all it had to do.
+    /// The client's session has made the ephemeral.
+    Holds,
+    /// The client, whose session has made the ephemeral, has looked whether it is there.
+    Sees(bool),
+    /// The client has done all it had to do, and is silent from now on.
     Finished,
     /// This node leads now.
     Leads,
@@ -53,19 +61,26 @@ pub(super) struct Script {
     state: State,
     /// For so many rounds it does nothing.
     rest: u32,
-    thinking: u32,
+    plan: Plan,
+    /// Its session has made the ephemeral.
+    holds: bool,
     finished: bool,
 }
 
 /// What every client does, and how fast.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Plan {
+    /// After how many rounds without a word of the leader a node stands, at the least.
+    pub election: u32,
     /// In which round it begins.
     pub begin: u32,
     /// How many rounds it thinks between an answer and the next thing it asks.
     pub thinking: u32,
-    /// What it asks, one letter each: `r` reads and `w` writes.
+    /// What it asks, one letter each: `r` reads and `w` writes the register; `h` makes the ephemeral, and asks again while
+    /// somebody else's is there; `l` looks whether it is there.
     pub operations: &'static str,
+    /// How long its session may be silent, in milliseconds.
+    pub timeout_ms: i32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +99,8 @@ impl Script {
                 let value = 100 * node.0 + number as u64;
                 Asked::Register(VersionedInput::Write { value, expected: None })
             }
+            'h' if !again => Asked::Hold,
+            'h' | 'l' => Asked::Look,
             _ => Asked::Register(VersionedInput::Read),
         };
         let todo = [Asked::Found].into_iter().chain(plan.operations.chars().enumerate().map(operation));
@@ -95,7 +112,8 @@ impl Script {
             connections: asked,
             state: State::Away,
             rest,
-            thinking: plan.thinking,
+            plan,
+            holds: false,
             finished: false,
         }
     }
@@ -103,6 +121,7 @@ impl Script {
     /// What the client does now, and what it tells of that.
     pub(super) fn act(&mut self) -> (Option<Request>, Option<Told>) {
         match self.state {
+            State::Away if self.finished => (None, None),
             State::Away if self.rest > 0 => {
                 self.rest -= 1;
                 (None, None)
@@ -132,14 +151,18 @@ impl Script {
         let current = Connection(self.connections);
         match event {
             Event::Connected { connection, session, .. } if connection == current => {
+                self.holds = false;
                 self.state = if session.0 == 0 { State::Away } else { State::Idle };
                 None
             }
             Event::Reply { connection, result, .. } if connection == current => {
-                let asked = self.todo.remove(0);
                 self.state = State::Idle;
-                self.rest = self.thinking;
-                Some(Told::Answered { number: self.asked, output: output(asked, result) })
+                self.rest = self.plan.thinking;
+                if self.todo[0] == Asked::Hold && result == Err(code::NODE_EXISTS) {
+                    return None;
+                }
+                let asked = self.todo.remove(0);
+                Some(self.answered(asked, result))
             }
             Event::Close { connection, .. } if connection == current => {
                 // Nobody knows what became of what was asked: the next one is asked next. The register must be there first.
@@ -159,7 +182,7 @@ impl Script {
         let request = wire::ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: 0,
-            timeout_ms: TIMEOUT_MS,
+            timeout_ms: self.plan.timeout_ms,
             session: 0,
             password: Bytes::new(),
             read_only: None,
@@ -168,15 +191,26 @@ impl Script {
         Request::Connect { connection: Connection(self.connections), address, request }
     }
 
+    /// What the client makes of an answer.
+    fn answered(&mut self, asked: Asked, result: Result<wire::Response, i32>) -> Told {
+        match (asked, result) {
+            (Asked::Hold, Ok(_)) => {
+                self.holds = true;
+                Told::Holds
+            }
+            (Asked::Look, Ok(_)) if self.holds => Told::Sees(true),
+            (Asked::Look, Err(code::NO_NODE)) if self.holds => Told::Sees(false),
+            // Somebody else's, or nobody's: the client has nothing to say about it.
+            (Asked::Look, Ok(_) | Err(code::NO_NODE)) => Told::Answered { number: self.asked, output: None },
+            (asked, result) => Told::Answered { number: self.asked, output: output(asked, result) },
+        }
+    }
+
     fn operation(&self, asked: Asked) -> Request {
         let request = match asked {
-            Asked::Found => wire::Request::Create(wire::Create {
-                form: wire::CreateForm::Plain,
-                path: PATH.to_owned(),
-                data: Some(Bytes::from_static(b"0")),
-                acl: vec![wire::Acl { permissions: 31, scheme: "world".into(), id: "anyone".into() }],
-                flags: wire::create_flag::PERSISTENT,
-            }),
+            Asked::Found => create(PATH, wire::create_flag::PERSISTENT),
+            Asked::Hold => create(HELD, wire::create_flag::EPHEMERAL),
+            Asked::Look => wire::Request::Exists { path: HELD.to_owned(), watch: false },
             Asked::Register(VersionedInput::Read) => {
                 wire::Request::GetData { path: PATH.to_owned(), watch: false }
             }
@@ -189,6 +223,16 @@ impl Script {
         let xid = i32::try_from(self.asked).expect("a script is short");
         Request::Operation { connection: Connection(self.connections), xid, request }
     }
+}
+
+fn create(path: &str, flags: i32) -> wire::Request {
+    wire::Request::Create(wire::Create {
+        form: wire::CreateForm::Plain,
+        path: path.to_owned(),
+        data: Some(Bytes::from_static(b"0")),
+        acl: vec![wire::Acl { permissions: 31, scheme: "world".into(), id: "anyone".into() }],
+        flags,
+    })
 }
 
 /// What a client was told of the register.

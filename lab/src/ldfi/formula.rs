@@ -24,6 +24,15 @@ pub(super) enum Node {
     All(Vec<Index>),
 }
 
+/// When the cuts begin that a message is lost by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cuts {
+    /// With the message.
+    FromLineage,
+    /// With it, or with whatever is sent before it there while the cut still reaches it.
+    Anywhere,
+}
+
 /// Which choices of faults break a run.
 #[derive(Debug)]
 pub(super) struct Formula {
@@ -39,8 +48,8 @@ const NEVER: Index = 0;
 
 impl Formula {
     /// The formula of a run in which the promise was kept.
-    pub(super) fn of(execution: &Execution, goals: &[Goal], spec: &Spec) -> Formula {
-        let mut builder = Builder::new(&execution.graph, &execution.faults, spec);
+    pub(super) fn of(execution: &Execution, goals: &[Goal], spec: &Spec, cuts: Cuts) -> Formula {
+        let mut builder = Builder::new(&execution.graph, &execution.faults, spec, cuts);
         builder.steps();
         let failures: Vec<Index> = goals.iter().map(|goal| builder.goal(goal)).collect();
         let root = builder.any(failures);
@@ -108,10 +117,13 @@ struct Builder<'a> {
     /// Rounds in which a crash of a node makes a difference, ascending.
     moments: BTreeMap<NodeId, Vec<u32>>,
     crashes: BTreeMap<(NodeId, u32), Index>,
+    cuts: Cuts,
+    /// Rounds in which something is sent on a link, whichever way (the lower node first); or from or to a node (twice the same).
+    busy: BTreeMap<(NodeId, NodeId), Vec<u32>>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(graph: &'a Graph, given: &'a FaultSet, spec: &'a Spec) -> Self {
+    fn new(graph: &'a Graph, given: &'a FaultSet, spec: &'a Spec, cuts: Cuts) -> Self {
         Builder {
             graph,
             given,
@@ -124,6 +136,8 @@ impl<'a> Builder<'a> {
             past: Vec::with_capacity(graph.steps.len()),
             moments: moments(graph, spec),
             crashes: BTreeMap::new(),
+            cuts,
+            busy: if spec.cuts > 0 { busy(graph) } else { BTreeMap::new() },
         }
     }
 
@@ -187,12 +201,7 @@ impl<'a> Builder<'a> {
         if self.spec.may_fail(round) {
             ways.push(self.fault(Fault::Loss { from, to, round }));
             if self.spec.cuts > 0 {
-                let (from, to) = if from < to { (from, to) } else { (to, from) };
-                let until = (round + self.spec.cut).min(self.spec.last_fault);
-                ways.push(self.fault(Fault::Cut { from, to, round, until }));
-                for node in [from, to] {
-                    ways.push(self.fault(Fault::Isolation { node, round, until }));
-                }
+                self.cuts(from.min(to), from.max(to), round, &mut ways);
             }
             let on_time = sent.arrives == round + 1;
             if self.spec.delays > 0 && on_time {
@@ -203,6 +212,27 @@ impl<'a> Builder<'a> {
             }
         }
         self.any(ways)
+    }
+
+    /// A message of this round is lost because the link, or the node at one of its ends, has been cut off by then. A cut that
+    /// begins where nothing is sent loses no more than one that begins with the next message, so those are enough.
+    fn cuts(&mut self, from: NodeId, to: NodeId, round: u32, ways: &mut Vec<Index>) {
+        let first = match self.cuts {
+            Cuts::FromLineage => round,
+            Cuts::Anywhere => (round + 1).saturating_sub(self.spec.cut),
+        };
+        for ends in [(from, to), (from, from), (to, to)] {
+            let busy = self.busy.get(&ends).into_iter().flatten().copied();
+            let begins: Vec<u32> = busy.filter(|busy| (first..=round).contains(busy)).collect();
+            for begin in begins {
+                let until = (begin + self.spec.cut).min(self.spec.last_fault);
+                let fault = match ends {
+                    (node, same) if node == same => Fault::Isolation { node, round: begin, until },
+                    (from, to) => Fault::Cut { from, to, round: begin, until },
+                };
+                ways.push(self.fault(fault));
+            }
+        }
     }
 
     /// A timer does not fire in this round, because the clock went wrong.
@@ -327,6 +357,22 @@ fn moments(graph: &Graph, spec: &Spec) -> BTreeMap<NodeId, Vec<u32>> {
         rounds.dedup();
     }
     moments
+}
+
+/// When links and nodes have something to lose, ascending.
+fn busy(graph: &Graph) -> BTreeMap<(NodeId, NodeId), Vec<u32>> {
+    let mut busy: BTreeMap<(NodeId, NodeId), Vec<u32>> = BTreeMap::new();
+    for sent in &graph.sends {
+        let (from, to) = (sent.from.min(sent.to), sent.from.max(sent.to));
+        for ends in [(from, to), (from, from), (to, to)] {
+            busy.entry(ends).or_default().push(sent.round);
+        }
+    }
+    for rounds in busy.values_mut() {
+        rounds.sort_unstable();
+        rounds.dedup();
+    }
+    busy
 }
 
 /// Every way to choose `count` of `from`, in order.

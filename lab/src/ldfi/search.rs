@@ -1,7 +1,7 @@
 //! The search (section 4.2 of the paper): run without faults, ask by lineage what would have broken the run, try
 //! exactly that, and ask the same of every run that still went well.
 
-use super::formula::Formula;
+use super::formula::{Cuts, Formula};
 use super::graph::{Execution, Judgement};
 use super::hypotheses::Hypotheses;
 use super::order::{Given, Turn};
@@ -113,6 +113,8 @@ pub fn search(
         paths: BTreeMap::new(),
         known: BTreeSet::new(),
         waiting: 0,
+        cuts: Cuts::FromLineage,
+        well: Vec::new(),
         executions: 0,
         vacuous: 0,
         pruned: 0,
@@ -142,6 +144,10 @@ struct Search<'a> {
     /// Everything that waits or was run.
     known: BTreeSet<FaultSet>,
     waiting: usize,
+    /// Where cuts begin, so far.
+    cuts: Cuts,
+    /// Runs that went well and have been asked only for cuts that begin where lineage points.
+    well: Vec<FaultSet>,
     executions: u64,
     vacuous: u64,
     pruned: u64,
@@ -192,7 +198,7 @@ impl Search<'_> {
                 }
                 Judgement::Kept { .. } => self.learn_from(&execution),
             }
-            next = self.next();
+            next = self.next().or_else(|| self.look_again());
         }
         Verdict::Certified
     }
@@ -208,7 +214,11 @@ impl Search<'_> {
     /// Asks a run that went well what would have broken it.
     fn learn_from(&mut self, execution: &Execution) {
         let Judgement::Kept { goals, .. } = &execution.judgement else { return };
-        let formula = Formula::of(execution, goals, self.spec);
+        let formula = Formula::of(execution, goals, self.spec, self.cuts);
+        let more = self.spec.total == 0 || execution.faults.len() < self.spec.total as usize;
+        if more && self.spec.cuts > 0 && self.cuts == Cuts::FromLineage {
+            self.well.push(execution.faults.clone());
+        }
         if !formula.is_never() {
             let hypotheses = Hypotheses::new(formula, &execution.faults, self.spec);
             let way = (execution.faults.len(), execution.outcome);
@@ -216,6 +226,13 @@ impl Search<'_> {
             path.sources.push(Source { given: Given::of(execution), hypotheses });
             self.draw(way);
         }
+    }
+
+    /// Nothing is left to try: from here on cuts may begin earlier too, and every run that went well is asked once more. There
+    /// are ten times as many of these cuts, and few of them find anything, so they come last.
+    fn look_again(&mut self) -> Option<FaultSet> {
+        self.cuts = Cuts::Anywhere;
+        self.well.pop()
     }
 
     /// Draws hypotheses from a path's newest run, and forgets the run when there are no more.

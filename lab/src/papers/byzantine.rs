@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What is measured here.
+pub(super) fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(OralMessages), Box::new(PbftNormalCase)]
+}
+
 /// The table of OM(m).
 pub(super) struct OralMessages;
 

@@ -10,6 +10,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What is measured here.
+pub(super) fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(CommitCosts)]
+}
+
 /// The table.
 pub(super) struct CommitCosts;
 

@@ -3,13 +3,26 @@
 //! An [`Experiment`] is one table or figure of a paper. It runs the protocol that serves, not a formula, wherever that is what
 //! the number is about, and says in its method what it assumed. `quipu lab papers` runs them all and writes docs/PAPERS.md.
 
-mod byzantine;
-mod commit;
+pub mod broadcast;
+pub mod byzantine;
+pub mod chain;
+pub mod clocks;
+pub mod commit;
+pub mod election;
 mod figure;
+pub mod flp;
+pub mod gossip;
 mod page;
+pub mod paxos;
+pub mod placement;
+pub mod quorum;
+pub mod raft;
 mod row;
+pub mod snapshot;
+pub mod swim;
 #[cfg(test)]
 mod tests;
+mod trials;
 
 pub use figure::{Axis, Figure, Scale, Series, Style};
 pub use page::{anchor, markdown};
@@ -68,9 +81,20 @@ pub struct Findings {
 
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    vec![
-        Box::new(byzantine::OralMessages),
-        Box::new(byzantine::PbftNormalCase),
-        Box::new(commit::CommitCosts),
-    ]
+    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
+        broadcast::all,
+        gossip::all,
+        swim::all,
+        election::all,
+        raft::all,
+        flp::all,
+        commit::all,
+        chain::all,
+        snapshot::all,
+        byzantine::all,
+        clocks::all,
+        placement::all,
+        quorum::all,
+    ];
+    papers.into_iter().flat_map(|paper| paper()).collect()
 }

@@ -30,6 +30,13 @@ pub enum Verdict {
     Context,
 }
 
+impl Verdict {
+    /// Whether it is not as published, without a reason.
+    pub fn is_missed(&self) -> bool {
+        matches!(self, Verdict::Missed(_))
+    }
+}
+
 impl Row {
     /// A published number. Say next how close ours has to be: until then it has to be the same.
     pub fn number(what: impl Into<String>, published: f64, ours: f64) -> Row {

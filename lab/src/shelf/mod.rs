@@ -1,12 +1,38 @@
 //! The reference shelf as programs: the protocols of `quipu-protocols`, each with what its paper promises, and some with a
 //! mistake in them, so that it is seen what the promise hangs on.
 
+pub mod benor;
+pub mod broadcast;
+pub mod bully;
 pub mod byzantine;
+pub mod chain;
 pub mod commit;
+pub mod crdt;
+pub mod flp;
+pub mod gossip;
+pub mod lock;
+pub mod paxos;
+pub mod quorum;
+pub mod snapshot;
+pub mod swim;
 
 use crate::ldfi::Subject;
 
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    byzantine::all().into_iter().chain(commit::all()).collect()
+    let shelves: Vec<fn() -> Vec<Box<dyn Subject>>> = vec![
+        broadcast::all,
+        benor::all,
+        gossip::all,
+        swim::all,
+        bully::all,
+        commit::all,
+        chain::all,
+        quorum::all,
+        snapshot::all,
+        byzantine::all,
+        lock::all,
+        crdt::all,
+    ];
+    shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -1,7 +1,19 @@
 //! The reference shelf under lineage-driven fault injection: every known verdict.
 
+mod benor;
+mod broadcast;
+mod bully;
 mod byzantine;
+mod chain;
 mod commit;
+mod crdt;
+mod flp;
+mod gossip;
+mod lock;
+mod paxos;
+mod quorum;
+mod snapshot;
+mod swim;
 
 use quipu_lab::shelf;
 use std::collections::BTreeSet;

@@ -24,9 +24,16 @@ impl Raft {
         } else if !self.may_stand() {
             self.leader = None;
             self.set_election_timeout(env);
-        } else {
+        } else if self.asks_first() {
             self.ask_before_standing(env);
+        } else {
+            self.stand(false, env);
         }
+    }
+
+    /// Whether a candidacy begins with pre-votes.
+    fn asks_first(&self) -> bool {
+        self.config.elections.is_none_or(|elections| elections.pre_vote)
     }
 
     /// Asks whether an election could be won, without disturbing anyone if not (thesis, section 9.6).
@@ -214,7 +221,10 @@ impl Raft {
         if led {
             self.stop_leading(env);
         }
-        self.set_election_timeout(env);
+        let only_outdated = vote.is_none() && leader.is_none() && !led;
+        if self.asks_first() || !only_outdated {
+            self.set_election_timeout(env);
+        }
     }
 
     fn stop_leading(&mut self, env: &mut Env<Self>) {
@@ -299,7 +309,8 @@ impl Raft {
     /// Lets the next election be a full, random timeout away (paper, section 5.2).
     pub(super) fn set_election_timeout(&mut self, env: &mut Env<Self>) {
         let timeout = self.config.election_timeout;
-        self.election_span = between(timeout, timeout * 2, env);
+        let spread = self.config.elections.map_or(timeout, |elections| elections.spread);
+        self.election_span = between(timeout, timeout + spread, env);
         self.election_due = env.now() + self.election_span;
         env.set_timer(Timer::Election, self.election_due);
     }

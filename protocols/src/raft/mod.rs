@@ -59,5 +59,6 @@ pub use message::Message;
 pub use record::{Record, STREAM_KINDS};
 pub use replica::{Raft, Timer};
 pub use types::{
-    Change, Config, Entry, Event, Lease, Membership, Payload, Planted, Refusal, Request, Role, SnapshotHead,
+    Change, Config, Elections, Entry, Event, Lease, Membership, Payload, Planted, Refusal, Request, Role,
+    SnapshotHead,
 };

@@ -70,7 +70,8 @@ pub(super) fn start(
     beats_itself: bool,
     env: &mut Env<Raft>,
 ) -> Raft {
-    assert!(config.heartbeat > Duration::ZERO && config.heartbeat * 3 <= config.election_timeout);
+    let beats = if config.elections.is_none() { 3 } else { 2 };
+    assert!(config.heartbeat > Duration::ZERO && config.heartbeat * beats <= config.election_timeout);
     assert!(config.max_in_flight > 0 && config.snapshot_after_bytes > 0);
     let mut recovered = recover(durable);
     let mut raft = Raft::blank(config, beats_itself);
@@ -237,7 +238,7 @@ impl Raft {
             self.inquire(env);
         }
         let alone = self.membership().voters.is_quorum(|node| node == self.config.id);
-        if !self.may_vote() {
+        if !self.may_vote() || self.config.elections.is_some() {
             return;
         }
         if alone {

@@ -90,6 +90,7 @@ impl Script {
                 max_uncommitted_bytes: bound("uncommitted=", 1 << 16),
                 snapshot_after_bytes: bound("snapshot=", 1 << 20),
                 lease: options.contains(&"lease").then_some(Lease { max_drift_ppm: 1000 }),
+                elections: None,
                 planted: Planted::default(),
             };
             self.configs.insert(id, config);

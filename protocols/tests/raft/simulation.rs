@@ -120,6 +120,7 @@ impl Run {
             max_uncommitted_bytes: 10_000,
             snapshot_after_bytes: [200, 1_000, 1 << 20][random.usize(..3)],
             lease,
+            elections: None,
             planted: kind.planted,
         };
         if kind.planted.has(Planted::COMMIT_OLD_TERM) {

@@ -211,9 +211,9 @@ fn in_words(program: &dyn Subject, outcome: &Outcome, files: &[PathBuf]) -> Stri
             lines.push(format!("{}: not decided after {cost}; give it more --seconds", card.name))
         }
     }
-    for name in &outcome.unreached {
-        lines
-            .push(format!("  BUT no run reached {name:?}: what is certified is a program that does nothing"));
+    if matches!(outcome.verdict, Verdict::Certified) {
+        let but = "what is certified is a program that does nothing";
+        lines.extend(outcome.unreached.iter().map(|name| format!("  BUT no run reached {name:?}: {but}")));
     }
     lines.push(format!("  promise  {}", card.promise));
     lines.push(format!("  bound    {}", outcome.spec));

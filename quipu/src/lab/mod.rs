@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod ldfi;
+mod papers;
 mod progress;
 mod sim;
 
@@ -54,6 +55,19 @@ pub(crate) enum Command {
     /// Exit status: 0 every row is met, 1 some row is missed.
     #[command(verbatim_doc_comment)]
     Compare(compare::Arguments),
+    /// Measure again what papers print: published, ours, and how far apart
+    ///
+    /// Runs the protocols of the reference shelf through the experiments of their papers, and writes the page with all
+    /// numbers, and plots where a paper has a figure. From fixed seeds: the same command writes the same page.
+    ///
+    /// Exit status: 0 every number is as published or says why not, 1 some number is missed, 2 the command line makes no sense.
+    ///
+    /// Examples:
+    ///   quipu lab papers                      docs/PAPERS.md; takes minutes
+    ///   quipu lab papers gossip --out gossip.md
+    ///   quipu lab papers --quick --json       whether everything works
+    #[command(verbatim_doc_comment)]
+    Papers(papers::Arguments),
     /// Run the whole coordination service under simulated faults, many times
     ///
     /// Each run is a cluster of three to five nodes with its clients, in one thread and in virtual time. What goes
@@ -106,6 +120,7 @@ pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
         Command::Replay(arguments) => ldfi::replay(arguments)?,
         Command::Check(arguments) => check::run(arguments)?,
         Command::Compare(arguments) => compare::run(arguments)?,
+        Command::Papers(arguments) => papers::run(arguments)?,
         Command::Sim(arguments) => sim::run(arguments)?,
     };
     Ok(ended.into())

@@ -330,6 +330,7 @@ fn groups_config(config: &Config) -> GroupsConfig {
         max_uncommitted_bytes: 64 << 20,
         snapshot_after_bytes: config.snapshot_after_bytes,
         lease: config.lease,
+        elections: None,
         planted: config.planted,
     };
     GroupsConfig {

@@ -8,6 +8,7 @@ compile_error!(
 );
 
 mod clients;
+mod on_ldfi;
 #[cfg(all(feature = "madsim", madsim))]
 mod on_madsim;
 mod on_quipu;
@@ -77,6 +78,7 @@ fn systems() -> Vec<System> {
     vec![
         on_quipu::SYSTEM,
         on_quipu_disks::SYSTEM,
+        on_ldfi::SYSTEM,
         #[cfg(all(feature = "madsim", madsim))]
         on_madsim::SYSTEM,
         #[cfg(feature = "turmoil")]

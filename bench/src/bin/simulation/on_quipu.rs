@@ -21,21 +21,22 @@ pub(crate) const SYSTEM: System = System {
 /// Longer than any run.
 pub(crate) const FOR_EVER: Nanoseconds = 1_000_000 * SECOND;
 
-struct Node {
+/// A replica as a protocol.
+pub(crate) struct Node {
     replica: Replica,
     outputs: Outputs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Retry;
+pub(crate) struct Retry;
 
 /// A client's operation was answered with this.
 #[derive(Debug)]
-struct Answered(Option<u64>);
+pub(crate) struct Answered(pub(crate) Option<u64>);
 
 /// There are no requests and no records.
 #[derive(Clone, Debug)]
-enum Nothing {}
+pub(crate) enum Nothing {}
 
 impl Record for Nothing {
     fn place(&self) -> Place {

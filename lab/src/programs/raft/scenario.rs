@@ -172,6 +172,7 @@ impl RaftScenario {
             snapshot_after_bytes: [500, 5_000, 1 << 20][random.usize(..3)],
             // Clocks drift by 500 parts per million at most, so that two differ by no more than 1000.
             lease: random.bool().then_some(Lease { max_drift_ppm: 2_000 }),
+            elections: None,
             planted: self.options.planted,
         }
     }

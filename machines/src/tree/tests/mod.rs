@@ -6,6 +6,7 @@ mod acls;
 mod formats;
 mod model;
 mod quotas;
+mod replication;
 mod rig;
 mod rules;
 mod sessions;
