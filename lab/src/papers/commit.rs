@@ -152,7 +152,7 @@ fn colocated_delays(n: u64, f: u64, ours: u64) -> Row {
     let what = format!("Paxos Commit, N={n}, F={f}, co-located");
     if (n, f) == (2, 1) {
         let why = "The second of two participants is itself the second acceptor: it hears of the first vote with the question, \
-                   and says both at once. The paper's count is for more participants than acceptors that are asked.";
+                   and says both at once. A third one's vote would take a delay more.";
         return Row::open(what, "4", ours as f64, why).unit("message delays");
     }
     // With one acceptor it is two-phase commit.
