@@ -6,7 +6,9 @@ use foca::{
     AccumulatingRuntime, Foca, Identity, Member, NoCustomBroadcast, OwnedNotification, PeriodicParams,
 };
 use quipu_base::{Durable, Env, Input, NodeId, Protocol, Time};
-use quipu_lab::papers::swim::{Detector, World, false_positives, first_detection, latency, roster};
+use quipu_lab::papers::swim::{
+    Detector, OVERLOADS, World, false_positives, first_detection, latency, roster,
+};
 use quipu_protocols::swim::{Config, Lifeguard, Swim};
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
@@ -171,8 +173,8 @@ fn main() {
         "the living declared dead in two minutes, some of 100 members overloaded, per run (by healthy members):"
     );
     for slow in [1, 4, 16] {
-        let seeds = 3;
-        let runs = (seeds * 6) as f64;
+        let seeds = 1;
+        let runs = (seeds * OVERLOADS.len() as u64) as f64;
         let plain = false_positives::<Swim>(slow, seeds, |id, roster| ours(id, roster, 5, Lifeguard::OFF));
         let full = false_positives::<Swim>(slow, seeds, |id, roster| ours(id, roster, 5, Lifeguard::FULL));
         let foca = false_positives::<Wrapped>(slow, seeds, |id, roster| theirs(id, roster, long));

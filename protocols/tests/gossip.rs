@@ -316,6 +316,30 @@ fn a_site_that_restarts_holds_what_it_held() {
     assert_eq!(holding(&cluster, "deleted", 2), 0);
 }
 
+/// A rumor that outlives its certificate's threshold, and a certificate that a keeper hears of too late to spread it.
+#[test]
+fn a_certificate_that_sleeps_is_no_rumor() {
+    let death = Death { threshold: CYCLE * 3, dormant_threshold: CYCLE * 1_000, keepers: 0 };
+    let rumors = Some(push(Interest::Counter(1_000), true));
+    let (mut site, mut env) = start(Config { rumors, death, ..config(2) });
+    let certificate = |activated| Item {
+        at: Timestamp { time: WallTime(5), node: NodeId(2) },
+        content: Content::Deleted { activated: WallTime(activated), keepers: vec![NodeId(1)] },
+    };
+    let hear = |key: &str, item| Input::Message {
+        from: NodeId(2),
+        message: Message::Rumors { rumors: vec![(key.to_owned(), item)], ask: false },
+    };
+    sent(&mut site, &mut env, CYCLE, hear("late", certificate(1_000 - 301)));
+    assert_eq!((site.items().count(), site.hot().len()), (1, 0));
+    sent(&mut site, &mut env, CYCLE, hear("in time", certificate(1_000 - 299)));
+    assert_eq!((site.items().count(), site.hot().len()), (2, 1));
+    env.begin(Time::ZERO + CYCLE * 2, WallTime(1_001), EventId(0));
+    site.step(Input::Timer(Timer::Certificates), &mut env);
+    site.check();
+    assert_eq!((site.items().count(), site.hot().len()), (2, 0));
+}
+
 /// What a peer makes up changes nothing but what it may change.
 #[test]
 fn nonsense_from_a_peer_is_harmless() {

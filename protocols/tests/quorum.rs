@@ -264,6 +264,22 @@ fn anti_entropy_finds_what_nobody_reads() {
 }
 
 #[test]
+fn a_ring_says_who_is_at_home() {
+    let members: Vec<NodeId> = (1..=6).map(NodeId).collect();
+    let placement = Placement::ring(quipu_base::placement::Ring::new(32, members.clone()));
+    let mut load = [0; 7];
+    for number in 0..600u64 {
+        let key = number.to_le_bytes();
+        let mut list = placement.preference(&key);
+        assert_eq!(placement.homes(&key, 3), list[..3]);
+        list.iter().take(3).for_each(|node| load[node.0 as usize] += 1);
+        list.sort_unstable();
+        assert_eq!(list, members, "everybody, once");
+    }
+    assert!(load[1..].iter().all(|load| (100..600).contains(load)), "{load:?}");
+}
+
+#[test]
 fn everything_survives_a_blackout() {
     let mut cluster = cluster(3, bare);
     for number in 0..50u64 {

@@ -1,4 +1,4 @@
-//! The Raft core alone, beside other libraries, in one run.
+//! The Raft core alone, and the Multi-Paxos core, beside other libraries, in one run.
 
 use clap::Parser;
 use quipu_bench::replicas::{self, Library, Sample};
@@ -6,7 +6,7 @@ use quipu_bench::{Failure, machine, report};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Measures the Raft core of Quipu beside raft-rs and openraft: three replicas in one thread, in memory.
+/// Measures the Raft core of Quipu beside raft-rs and openraft, and its Multi-Paxos beside OmniPaxos: three replicas in one thread, in memory.
 ///
 /// A batch of commands is proposed to the leader, and the next when it has applied them all; a batch of 1 is thus
 /// the cost of a round, and a large one the cost of an entry. No network, no disk, nothing is encoded: what is left

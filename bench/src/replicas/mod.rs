@@ -1,8 +1,11 @@
-//! The Raft core alone: three replicas in one thread, messages handed over in memory, a disk that syncs at once.
+//! The replicating core alone, Raft or Paxos: three replicas in one thread, messages handed over in memory, a disk that syncs at once.
 //!
 //! What is left is what a library itself costs: bookkeeping, messages, copies of entries. Nothing is encoded, no
 //! log is compacted, the machine only counts, and every group gets the same commands in the same batches.
 
+pub mod multi_paxos;
+#[cfg(feature = "omnipaxos")]
+pub mod omnipaxos;
 #[cfg(feature = "openraft")]
 pub mod openraft;
 pub mod quipu;
@@ -53,10 +56,13 @@ pub struct Sample {
 pub fn libraries() -> Vec<Library> {
     vec![
         quipu::LIBRARY,
+        multi_paxos::LIBRARY,
         #[cfg(feature = "raft-rs")]
         raft_rs::LIBRARY,
         #[cfg(feature = "openraft")]
         openraft::LIBRARY,
+        #[cfg(feature = "omnipaxos")]
+        omnipaxos::LIBRARY,
     ]
 }
 

@@ -17,7 +17,7 @@ pub(super) fn all() -> Vec<Box<dyn Experiment>> {
 }
 
 /// The table of OM(m).
-pub struct OralMessages;
+pub(super) struct OralMessages;
 
 impl Experiment for OralMessages {
     fn name(&self) -> &'static str {
@@ -76,7 +76,7 @@ fn oral(n: u64, m: usize) -> Vec<u64> {
 }
 
 /// The table of PBFT's normal case.
-pub struct PbftNormalCase;
+pub(super) struct PbftNormalCase;
 
 impl Experiment for PbftNormalCase {
     fn name(&self) -> &'static str {

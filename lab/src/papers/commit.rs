@@ -16,7 +16,7 @@ pub(super) fn all() -> Vec<Box<dyn Experiment>> {
 }
 
 /// The table.
-pub struct CommitCosts;
+pub(super) struct CommitCosts;
 
 const LATENCY: Duration = Duration::from_millis(1);
 /// No timer fires while anything is under way.
@@ -141,15 +141,22 @@ fn paxos_rows(n: u64, f: u64) -> Vec<Row> {
                 (n - 1) * (2 * f + 3),
                 faster.messages,
             ),
-            delays(
-                format!("Paxos Commit, N={n}, F={f}, co-located"),
-                if f == 0 { 3 } else { 4 },
-                colocated.delays,
-            ),
+            colocated_delays(n, f, colocated.delays),
             delays(format!("faster Paxos Commit, N={n}, F={f}, co-located"), 3, faster.delays),
         ]);
     }
     rows
+}
+
+fn colocated_delays(n: u64, f: u64, ours: u64) -> Row {
+    let what = format!("Paxos Commit, N={n}, F={f}, co-located");
+    if (n, f) == (2, 1) {
+        let why = "The second of two participants is itself the second acceptor: it hears of the first vote with the question, \
+                   and says both at once. A third one's vote would take a delay more.";
+        return Row::open(what, "4", ours as f64, why).unit("message delays");
+    }
+    // With one acceptor it is two-phase commit.
+    delays(what, if f == 0 { 3 } else { 4 }, ours)
 }
 
 fn messages(what: String, published: u64, ours: u64) -> Row {
@@ -259,7 +266,7 @@ mod tests {
         let findings = CommitCosts.run(Effort::QUICK, &mut |_| {});
         assert!(findings.rows.len() > 80, "{} rows", findings.rows.len());
         for row in &findings.rows {
-            assert!(matches!(row.verdict, Verdict::Met(_)), "{row:?}");
+            assert!(matches!(row.verdict, Verdict::Met(_) | Verdict::Open(_)), "{row:?}");
         }
     }
 }

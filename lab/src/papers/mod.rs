@@ -6,12 +6,16 @@
 pub mod broadcast;
 pub mod byzantine;
 pub mod chain;
+pub mod clocks;
 pub mod commit;
 pub mod election;
 mod figure;
 pub mod flp;
 pub mod gossip;
 mod page;
+pub mod paxos;
+pub mod placement;
+pub mod quorum;
 pub mod raft;
 mod row;
 pub mod snapshot;
@@ -78,14 +82,18 @@ pub struct Findings {
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
     let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
+        clocks::all,
+        placement::all,
         broadcast::all,
         gossip::all,
         swim::all,
         election::all,
         raft::all,
+        paxos::all,
         flp::all,
         commit::all,
         chain::all,
+        quorum::all,
         snapshot::all,
         byzantine::all,
     ];

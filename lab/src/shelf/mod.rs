@@ -7,9 +7,11 @@ pub mod bully;
 pub mod byzantine;
 pub mod chain;
 pub mod commit;
+pub mod crdt;
 pub mod flp;
 pub mod gossip;
 pub mod lock;
+pub mod paxos;
 pub mod quorum;
 pub mod snapshot;
 pub mod swim;
@@ -24,9 +26,11 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         gossip::all,
         swim::all,
         bully::all,
+        paxos::all,
         commit::all,
         chain::all,
         quorum::all,
+        crdt::all,
         snapshot::all,
         byzantine::all,
         lock::all,

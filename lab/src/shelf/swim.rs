@@ -71,7 +71,8 @@ impl Program for SwimMembership {
     type Protocol = Swim;
 
     fn card(&self) -> Card {
-        let cut = Spec { cuts: 1, cut: 30, total: 2, ..Spec::new(96, 12, 0) };
+        // Long enough to be held dead by everybody, and to hold everybody dead.
+        let cut = Spec { cuts: 1, cut: 36, total: 1, ..Spec::new(110, 44, 0) };
         let (name, expected, spec) = match self.0 {
             // Any number of messages takes ten times as long, and is certified too.
             Variant::Suspecting => ("swim", Expected::Holds, Spec { total: 3, ..Spec::new(72, 7, 1) }),

@@ -84,8 +84,9 @@ impl<V: Clone + Ord + Debug> Protocol for General<V> {
             }
             Input::Message { from, message } if self.is_credible(from, &message.path, env.now()) => {
                 // Of two orders by the same path the first one counts.
-                if !self.heard.contains_key(&message.path) {
-                    self.heard.insert(message.path.clone(), message.order.clone());
+                let before = self.heard.len();
+                self.heard.entry(message.path.clone()).or_insert_with(|| message.order.clone());
+                if self.heard.len() > before {
                     if message.path.len() <= self.config.traitors {
                         self.pass_on(&message, env);
                     }

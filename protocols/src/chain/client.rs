@@ -26,11 +26,15 @@ pub struct Client<K, V> {
 
 impl<K: Ord + Clone + Debug, V: Clone + Debug> Client<K, V> {
     pub(super) fn start(config: &Config, reads: Reads, incarnation: u64, env: &mut Env<Chain<K, V>>) -> Self {
+        let named = settle(incarnation, env);
+        // From now on the master says who the chain is, whenever that changes.
+        env.because(Support::given);
+        env.send_after(named, config.master, Message::Where);
         Client {
             master: config.master,
             timing: config.timing,
             reads,
-            named: settle(incarnation, env),
+            named,
             configuration: Configuration::first(&config.chain),
             told_by: None,
             number: Number { incarnation, operation: 0 },

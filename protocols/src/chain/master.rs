@@ -1,6 +1,8 @@
 //! The master (section 3 of the paper): notices which servers have failed, and says who follows whom.
 
-use super::{Chain, Config, Configuration, Event, Member, Message, Record, Standing, Timer, Timing, Word};
+use super::{
+    CLIENTS, Chain, Config, Configuration, Event, Member, Message, Record, Standing, Timer, Timing, Word,
+};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -18,6 +20,8 @@ pub struct Master {
     heard: BTreeMap<Member, Time>,
     /// The members that have said that they have everything.
     ready: BTreeSet<Member>,
+    /// Who has asked: they are told of every change. A client that has no place here asks when it has no answer.
+    clients: BTreeSet<NodeId>,
 }
 
 impl Master {
@@ -37,6 +41,7 @@ impl Master {
             decided: SyncPoint::NONE,
             heard: BTreeMap::new(),
             ready,
+            clients: BTreeSet::new(),
         };
         // Leases that it may have given before it stopped count from now on, at the latest.
         for member in master.configuration.chain.clone() {
@@ -69,7 +74,12 @@ impl Master {
                     Message::Configured(self.configuration.clone())
                 }
             }
-            Message::Where => Message::Configured(self.configuration.clone()),
+            Message::Where => {
+                if self.clients.len() < CLIENTS {
+                    self.clients.insert(from);
+                }
+                Message::Configured(self.configuration.clone())
+            }
             _ => return,
         };
         env.send_after(self.decided, from, answer);
@@ -127,7 +137,10 @@ impl Master {
         self.ready.retain(|member| chain.contains(member));
         for member in chain {
             self.heard.entry(*member).or_insert(env.now());
-            env.send_after(self.decided, member.node, Message::Configured(self.configuration.clone()));
+        }
+        let servers = chain.iter().map(|member| member.node);
+        for to in servers.chain(self.clients.iter().copied()) {
+            env.send_after(self.decided, to, Message::Configured(self.configuration.clone()));
         }
         env.emit_after(self.decided, Event::Configured(self.configuration.clone()));
     }

@@ -69,6 +69,8 @@ use quipu_base::{Durable, Env, Input, NodeId, Place, Protocol, RequestId, Stream
 
 /// The most updates that are on their way down the chain; the head drops more, and their clients try again.
 pub const WINDOW: usize = 1024;
+/// The most clients that the master tells of every change.
+pub const CLIENTS: usize = 1024;
 /// The most requests that wait at one client; more are refused.
 pub const QUEUE: usize = 64;
 /// The most objects in one message of a copy.

@@ -328,8 +328,9 @@ impl<T: TransactionId> PaxosCommit<T> {
         if state.promised > Ballot::default() || !self.is_acceptor(self.config.id) {
             return;
         }
-        if !state.accepted.contains_key(&voter) {
-            state.accepted.insert(voter, (Ballot::default(), vote));
+        let before = state.accepted.len();
+        state.accepted.entry(voter).or_insert((Ballot::default(), vote));
+        if state.accepted.len() > before {
             self.log.write(transaction, state.clone(), env);
         }
         if self.config.leader == self.config.id && !self.open(transaction).has_asked {

@@ -94,6 +94,11 @@ impl<K: Key, V: Clone> Database<K, V> {
         self.held.get(key)
     }
 
+    /// Whether there is a version that is spread and compared.
+    pub(super) fn is_active(&self, key: &K) -> bool {
+        self.get(key).is_some_and(|held| held.phase == Phase::Active)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Held<V>)> {
         self.held.iter()
     }

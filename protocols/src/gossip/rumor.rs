@@ -5,7 +5,7 @@
 //! count only in a row; and a site that was asked by several in one cycle counts them as one contact, useful if any of
 //! them was.
 
-use super::item::{Item, Key, Phase, Timestamp};
+use super::item::{Item, Key, Timestamp};
 use super::site::{Gossip, Timer, cycle};
 use super::{BATCH, Interest, Message, RumorMongering};
 use alloc::vec::Vec;
@@ -35,9 +35,9 @@ impl<K: Key, V: Clone + Debug> Gossip<K, V> {
         }
     }
 
-    /// This item is a rumor from now on.
+    /// This item is a rumor from now on, unless it is a certificate that came late: such a one sleeps at once.
     pub(super) fn heat(&mut self, key: K, env: &mut Env<Self>) {
-        if self.config.rumors.is_some() {
+        if self.config.rumors.is_some() && self.database.is_active(&key) {
             if self.hot.is_empty() {
                 self.await_cycle(env);
             }
@@ -86,7 +86,7 @@ impl<K: Key, V: Clone + Debug> Gossip<K, V> {
             if matches!(rumors.interest, Interest::Coin(_)) {
                 hot.useless = 0;
             }
-            !lost && database.get(key).is_some_and(|held| held.phase == Phase::Active)
+            !lost && database.is_active(key)
         });
     }
 

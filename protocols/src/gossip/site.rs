@@ -72,8 +72,10 @@ impl<K: Key, V: Clone + Debug> Protocol for Gossip<K, V> {
 
     fn check(&self) {
         self.database.check();
-        let is_held = |key| self.database.get(key).is_some();
-        assert!(self.hot.keys().all(is_held), "what is spread is held");
+        assert!(
+            self.hot.keys().all(|key| self.database.is_active(key)),
+            "what is spread is held, and active"
+        );
     }
 }
 
@@ -130,7 +132,7 @@ impl<K: Key, V: Clone + Debug> Gossip<K, V> {
         for record in self.database.expire(moment(&self.config, env)) {
             env.persist(record);
         }
-        self.hot.retain(|key, _| self.database.get(key).is_some());
+        self.hot.retain(|key, _| self.database.is_active(key));
         self.await_endings(env);
     }
 

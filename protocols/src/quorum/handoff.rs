@@ -14,9 +14,9 @@ use quipu_base::{Env, NodeId, Support, SyncPoint};
 /// The most hints that are offered to one home at a time.
 const BATCH: usize = 64;
 
-/// What is kept for others: for whom, of which key.
+/// What is kept for others: of which key, for whom.
 pub(super) struct Hints<V> {
-    kept: BTreeMap<(NodeId, Key), Kept<V>>,
+    kept: BTreeMap<(Key, NodeId), Kept<V>>,
     free_cells: Vec<u64>,
     next_cell: u64,
 }
@@ -31,7 +31,7 @@ impl<V: Value> Hints<V> {
     pub(super) fn recover(&mut self, cell: u64, home: NodeId, key: Key, versions: DottedVersions<V>) {
         self.next_cell = self.next_cell.max(cell + 1);
         let hint = Kept { cell, versions, on_disk: SyncPoint::NONE, why: Why::default() };
-        self.kept.insert((home, key), hint);
+        self.kept.insert((key, home), hint);
     }
 
     pub(super) fn recover_free(&mut self, cell: u64) {
@@ -50,7 +50,8 @@ impl<V: Value> Hints<V> {
     /// All that is kept of a key, for whomever; when it is on disk; and why it is so.
     pub(super) fn of_key(&self, key: &Key) -> (DottedVersions<V>, SyncPoint, Why) {
         let mut all = (DottedVersions::new(), SyncPoint::NONE, Why::of_nothing());
-        for (_, hint) in self.kept.iter().filter(|((_, hinted), _)| hinted == key) {
+        let of_key = (key.clone(), NodeId(0))..=(key.clone(), NodeId(u64::MAX));
+        for hint in self.kept.range(of_key).map(|(_, hint)| hint) {
             all.0.sync(&hint.versions);
             all.1 = all.1.max(hint.on_disk);
             all.2.join(&hint.why);
@@ -68,7 +69,7 @@ impl<V: Value> Quorum<V> {
         theirs: &DottedVersions<V>,
         env: &mut Env<Self>,
     ) -> Option<SyncPoint> {
-        let place = (home, key.clone());
+        let place = (key.clone(), home);
         if !self.hints.kept.contains_key(&place) {
             if self.hints.len() >= self.config.limits.hints {
                 self.counters.refused_hints += 1;
@@ -110,7 +111,7 @@ impl<V: Value> Quorum<V> {
     /// Offers hints to those whom they are for: whether these are back shows when they take them.
     pub(super) fn hand_off(&mut self, env: &mut Env<Self>) {
         let mut offered: BTreeMap<NodeId, usize> = BTreeMap::new();
-        for ((home, key), hint) in &self.hints.kept {
+        for ((key, home), hint) in &self.hints.kept {
             let count = offered.entry(*home).or_default();
             if *count < BATCH {
                 *count += 1;
@@ -144,7 +145,7 @@ impl<V: Value> Quorum<V> {
 
     /// The stand-in need not keep it any longer, unless it has been told more in the meantime.
     pub(super) fn handed_off(&mut self, home: NodeId, key: &Key, taken: u64, env: &mut Env<Self>) {
-        let place = (home, key.clone());
+        let place = (key.clone(), home);
         let is_same = |hint: &Kept<V>| digest(&hint.versions) == taken;
         if !self.hints.kept.get(&place).is_some_and(is_same) {
             self.counters.ignored += 1;

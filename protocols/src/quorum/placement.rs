@@ -5,13 +5,16 @@ use alloc::vec::Vec;
 use core::fmt;
 use quipu_base::NodeId;
 use quipu_base::hash::hash;
+use quipu_base::placement::{self, Ring};
 
 /// The preference list of every key: all nodes, those first that are to hold it, then those that may stand in, each once.
 #[derive(Clone)]
-pub struct Placement(Arc<dyn Fn(&[u8]) -> Vec<NodeId> + Send + Sync>);
+pub struct Placement(Arc<Preference>);
+
+type Preference = dyn Fn(&[u8]) -> Vec<NodeId> + Send + Sync;
 
 impl Placement {
-    /// As this function tells, on every node the same: a ring with virtual nodes, say.
+    /// As this function tells, on every node the same.
     pub fn new(preference: impl Fn(&[u8]) -> Vec<NodeId> + Send + Sync + 'static) -> Self {
         Placement(Arc::new(preference))
     }
@@ -22,6 +25,12 @@ impl Placement {
             let first = (hash(0, key) % members.len() as u64) as usize;
             members.iter().cycle().skip(first).take(members.len()).copied().collect()
         })
+    }
+
+    /// Clockwise along a ring, on which every node has several points: Dynamo's own.
+    pub fn ring(ring: Ring) -> Self {
+        let nodes = ring.shares().len();
+        Placement::new(move |key| ring.owners(placement::Key::of(key), nodes))
     }
 
     /// All nodes, in the order of preference.

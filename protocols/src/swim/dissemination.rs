@@ -1,54 +1,68 @@
 //! Dissemination: section 4.1. News rides on the messages of the failure detector, and is passed on only so often.
 
 use super::message::Update;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use quipu_base::NodeId;
 
 /// What is being passed on: the last news of each member, so never more than there are members.
 #[derive(Default)]
 pub(super) struct News {
-    items: Vec<Item>,
+    /// By how often it was sent, then by when it came: the first goes first.
+    queue: BTreeSet<Place>,
+    items: BTreeMap<NodeId, (Update, Place)>,
+    arrivals: u64,
 }
 
-struct Item {
-    update: Update,
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
     sent: u32,
+    arrival: u64,
+    member: NodeId,
 }
 
 impl News {
     /// Passes this on, instead of what was said of the same member before.
     pub(super) fn spread(&mut self, update: Update) {
-        self.items.retain(|item| item.update.member != update.member);
-        self.items.push(Item { update, sent: 0 });
+        self.arrivals += 1;
+        let place = Place { sent: 0, arrival: self.arrivals, member: update.member };
+        if let Some((_, before)) = self.items.insert(update.member, (update, place)) {
+            self.queue.remove(&before);
+        }
+        self.queue.insert(place);
     }
 
     /// Passes this on again, unless it still is being passed on.
     pub(super) fn remind(&mut self, update: Update) {
-        if self.items.iter().all(|item| item.update.member != update.member) {
-            self.items.push(Item { update, sent: 0 });
+        if !self.items.contains_key(&update.member) {
+            self.spread(update);
         }
     }
 
     /// Adds to a message as much as fits, what has been sent least first. What has been sent so often is old.
     pub(super) fn ride(&mut self, to: NodeId, most: usize, transmissions: u32, updates: &mut Vec<Update>) {
-        if self.items.is_empty() {
-            return;
-        }
-        self.items.sort_by_key(|item| item.sent);
-        for item in &mut self.items {
-            if updates.len() >= most {
-                break;
+        // What is said of the receiver may have gone ahead of everything.
+        let told = updates.iter().any(|update| update.member == to);
+        let mut later = Vec::new();
+        while updates.len() < most {
+            let Some(mut place) = self.queue.pop_first() else { break };
+            if !(told && place.member == to) {
+                let item = self.items.get_mut(&place.member).expect("what is in the queue is an item");
+                place.sent += 1;
+                item.1 = place;
+                updates.push(item.0);
             }
-            // What is said of the receiver goes ahead of everything, if at all.
-            if !updates.iter().any(|update| update.member == to && item.update.member == to) {
-                updates.push(item.update);
-                item.sent += 1;
+            if place.sent < transmissions {
+                later.push(place);
+            } else {
+                self.items.remove(&place.member);
             }
         }
-        self.items.retain(|item| item.sent < transmissions);
+        self.queue.extend(later);
     }
 
     pub(super) fn forget(&mut self) {
+        self.queue.clear();
         self.items.clear();
     }
 }
@@ -75,8 +89,8 @@ mod tests {
             news.ride(NodeId(2), 1, 2, &mut updates);
             sent.extend(updates.iter().map(|update| update.member.0));
         }
-        assert_eq!(sent[..2], [5, 6]);
-        assert_eq!(sent.iter().sum::<u64>(), 2 * (5 + 6), "each twice, and no more: {sent:?}");
+        assert_eq!(sent, [5, 6, 5, 6]);
+        assert!(news.queue.is_empty() && news.items.is_empty());
     }
 
     #[test]
@@ -88,5 +102,15 @@ mod tests {
         let mut updates = Vec::new();
         news.ride(NodeId(2), 8, 2, &mut updates);
         assert_eq!(updates, [lives]);
+    }
+
+    #[test]
+    fn what_went_ahead_is_not_said_twice() {
+        let mut news = News::default();
+        news.spread(dead(5));
+        let mut updates = Vec::from([dead(5)]);
+        news.ride(NodeId(5), 8, 2, &mut updates);
+        assert_eq!(updates, [dead(5)]);
+        assert_eq!(news.queue.len(), 1);
     }
 }

@@ -8,6 +8,8 @@ mod craq;
 mod failure;
 mod primary_backup;
 mod queueing;
+#[cfg(test)]
+mod tests;
 mod throughput;
 mod workload;
 
@@ -36,13 +38,12 @@ const ATC: &str = "Terrace, Freedman: Object Storage on CRAQ (USENIX ATC 2009)";
 
 /// Does the jobs on two threads; the results in the order of the jobs, whoever did them.
 fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> Vec<R> {
-    let half = jobs.len().div_ceil(2);
     std::thread::scope(|scope| {
         // Every second one, since the costly ones are neighbours.
         let odd = scope.spawn(|| jobs.iter().skip(1).step_by(2).map(&work).collect::<Vec<R>>());
         let even: Vec<R> = jobs.iter().step_by(2).map(&work).collect();
         let mut odd = odd.join().expect("the work does not panic").into_iter();
-        let mut all = Vec::with_capacity(half * 2);
+        let mut all = Vec::with_capacity(jobs.len());
         for result in even {
             all.push(result);
             all.extend(odd.next());

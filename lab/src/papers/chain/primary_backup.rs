@@ -1,6 +1,7 @@
 //! Primary-backup replication without failures, as chain replication's authors compare with (section 4): a primary orders the
 //! updates, sends them to all backups at once and answers when all have acknowledged; and since it must not answer a query from
-//! an update that may yet be lost, a query's answer waits for the updates before it.
+//! an update that may yet be lost, a query's answer waits for the updates before it. Values are left out: here it only counts
+//! who waits for whom.
 
 use quipu_base::{Durable, Env, Input, NodeId, Protocol, RequestId};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,25 +19,24 @@ pub(super) enum Role {
 /// What nodes say to each other.
 #[derive(Clone, Debug)]
 pub(super) enum Message {
-    Update(RequestId, u64),
+    Update(RequestId),
     Query(RequestId),
-    Forward(u64, u64),
+    Forward(u64),
     Acknowledged(u64),
     Updated(RequestId),
-    Answer(RequestId, u64),
+    Answer(RequestId),
 }
 
 /// What a client is asked for: an update of the one object, or what it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Request {
-    Update(u64),
+    Update,
     Query,
 }
 
 /// A node.
 pub(super) struct PrimaryBackup {
     role: Role,
-    object: u64,
     /// The primary's: how many updates it has ordered, and how many each backup has.
     ordered: u64,
     acknowledged: BTreeMap<NodeId, u64>,
@@ -56,7 +56,7 @@ impl Protocol for PrimaryBackup {
     fn start(role: Role, _: Durable<Infallible>, _: &mut Env<Self>) -> Self {
         let backups = if let Role::Primary(backups) = &role { &backups[..] } else { &[] };
         let acknowledged = backups.iter().map(|backup| (*backup, 0)).collect();
-        PrimaryBackup { object: 0, ordered: 0, acknowledged, waiting: VecDeque::new(), role }
+        PrimaryBackup { ordered: 0, acknowledged, waiting: VecDeque::new(), role }
     }
 
     fn step(&mut self, input: Input<Self>, env: &mut Env<Self>) {
@@ -64,7 +64,7 @@ impl Protocol for PrimaryBackup {
             (Role::Client(primary), Input::Request { id, request }) => env.send(
                 *primary,
                 match request {
-                    Request::Update(value) => Message::Update(id, value),
+                    Request::Update => Message::Update(id),
                     Request::Query => Message::Query(id),
                 },
             ),
@@ -77,27 +77,24 @@ impl Protocol for PrimaryBackup {
 impl PrimaryBackup {
     fn hear(&mut self, from: NodeId, message: Message, env: &mut Env<Self>) {
         match message {
-            Message::Update(id, value) => {
-                (self.object, self.ordered) = (value, self.ordered + 1);
+            Message::Update(id) => {
+                self.ordered += 1;
                 for backup in self.acknowledged.keys() {
-                    env.send(*backup, Message::Forward(self.ordered, value));
+                    env.send(*backup, Message::Forward(self.ordered));
                 }
                 self.waiting.push_back((self.ordered, from, Message::Updated(id)));
                 self.answer(env);
             }
             Message::Query(id) => {
-                self.waiting.push_back((self.ordered, from, Message::Answer(id, self.object)));
+                self.waiting.push_back((self.ordered, from, Message::Answer(id)));
                 self.answer(env);
             }
-            Message::Forward(number, value) => {
-                self.object = value;
-                env.send(from, Message::Acknowledged(number));
-            }
+            Message::Forward(number) => env.send(from, Message::Acknowledged(number)),
             Message::Acknowledged(number) => {
                 self.acknowledged.insert(from, number);
                 self.answer(env);
             }
-            Message::Updated(id) | Message::Answer(id, _) => env.emit(id),
+            Message::Updated(id) | Message::Answer(id) => env.emit(id),
         }
     }
 

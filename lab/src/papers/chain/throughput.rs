@@ -88,7 +88,7 @@ fn latencies() -> (f64, f64) {
     while world.next_event(Time::ZERO + Duration::from_secs(1)).is_some() {}
     let mut time = |next| {
         let begun = world.now();
-        ask(&mut world, &cluster, 0, next);
+        ask(&mut world, &cluster, 0, 0, next);
         world.next_event(begun + Duration::from_secs(1)).expect("it is answered");
         world.now().since(begun).as_secs_f64() * 1_000.0
     };
@@ -128,7 +128,7 @@ impl Point {
         let is_update = |random: &mut Rng| random.u32(..100) < self.share;
         let done = match self.scheme {
             Scheme::Backup => primary_backup_loop(self.servers, CLIENTS, span, &mut || {
-                if is_update(&mut random) { Asked::Update(1) } else { Asked::Query }
+                if is_update(&mut random) { Asked::Update } else { Asked::Query }
             }),
             Scheme::Chain | Scheme::Weak => {
                 let machines = (0..self.servers).collect();

@@ -120,7 +120,7 @@ pub(super) fn closed_loop(
     let begin = Time::ZERO + HOP * 4;
     while world.next_event(begin).is_some() {}
     for client in 0..clients {
-        ask(world, cluster, client, next(client));
+        ask(world, cluster, client, 0, next(client));
     }
     let (from, until) = (begin + warm, begin + warm + measured);
     let mut done = Done::default();
@@ -132,15 +132,16 @@ pub(super) fn closed_loop(
             Event::Refused(_) | Event::Configured(_) => continue,
         }
         let client = client_of(node);
-        ask(world, cluster, client, next(client));
+        ask(world, cluster, client, 0, next(client));
     }
     done
 }
 
-pub(super) fn ask(world: &mut World<Node>, cluster: &Cluster, client: usize, next: Next) {
+/// A client asks for an object.
+pub(super) fn ask(world: &mut World<Node>, cluster: &Cluster, client: usize, object: u64, next: Next) {
     let (reads, request) = match next {
-        Next::Update => (Reads::Tail, Request::Update(0, client as u64)),
-        Next::Query(reads, consistency) => (reads, Request::Query(0, consistency)),
+        Next::Update => (Reads::Tail, Request::Update(object, client as u64)),
+        Next::Query(reads, consistency) => (reads, Request::Query(object, consistency)),
     };
     world.request(cluster.client(client, reads), request);
 }

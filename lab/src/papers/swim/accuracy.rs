@@ -16,8 +16,7 @@ pub const MEMBERS: u64 = 100;
 /// How many of them are overloaded.
 const SLOW: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// How long they are blocked, and how long they run in between, in milliseconds: from stutter to standstill.
-const OVERLOADS: [(u64, u64); 6] =
-    [(4_096, 64), (8_192, 64), (16_384, 64), (16_384, 1_024), (32_768, 64), (32_768, 1_024)];
+pub const OVERLOADS: [(u64, u64); 4] = [(4_096, 64), (8_192, 64), (16_384, 1_024), (32_768, 64)];
 
 /// What is compared.
 const VARIANTS: [(&str, Lifeguard); 5] = [
@@ -52,7 +51,7 @@ impl Experiment for Accuracy {
     }
 
     fn run(&self, effort: Effort, tick: &mut dyn FnMut(Progress)) -> Findings {
-        let seeds = effort.trials(20);
+        let seeds = effort.trials(1);
         let (mut rows, mut series, mut totals) = (Vec::new(), Vec::new(), Vec::new());
         for (done, (name, lifeguard)) in VARIANTS.into_iter().enumerate() {
             tick(Progress { done: done as u64, of: 7 });
@@ -104,7 +103,8 @@ const METHOD: &str = "100 members, of which 1, 2, 4, 8, 16 or 32 are overloaded 
     not: the paper's anomaly. A mistake is one member declaring another dead that is not overloaded. Probe every second, 500 ms for \
     an ack, k = 3, α = 5; Lifeguard with β = 6, K = 3, S = 8. The paper averages over a larger grid of spans that \
     was not at hand, on memberlist, which gossips every 200 ms beside its probes and exchanges whole lists over TCP; ours \
-    rides on probes alone. So what can be compared is how many times fewer mistakes there are. Latency: from a crash \
+    rides on probes alone. So what can be compared is how many times fewer mistakes there are: 50 to 100 in the paper, more here, since without gossip \
+    beside the probes denials come later and SWIM alone errs more. Latency: from a crash \
     among 100 healthy members until the first declares it.";
 
 /// How often the living are taken for dead, over all overloads and so many seeds.
@@ -150,7 +150,7 @@ fn mistakes<P: Detector>(
 
 /// What the longer suspicions cost, and what can be had instead of fewer mistakes.
 fn latencies(effort: Effort) -> Vec<Row> {
-    let crashes = effort.trials(400);
+    let crashes = effort.trials(100);
     let median = |suspicion, lifeguard| {
         let config = |id, roster: &Arc<Vec<NodeId>>| Config { suspicion, lifeguard, ..local(id, roster) };
         latency::<Swim>(crashes, config)

@@ -5,7 +5,7 @@ mod detection;
 mod load;
 mod world;
 
-pub use accuracy::{MEMBERS, Mistakes, false_positives, latency};
+pub use accuracy::{MEMBERS, Mistakes, OVERLOADS, false_positives, latency};
 pub use detection::first_detection;
 pub use world::{Detector, Overload, World};
 
@@ -68,4 +68,27 @@ fn each<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> Vec<R> {
     });
     let done = done.into_inner().expect("no thread panics while it holds the results");
     done.into_iter().map(|result| result.expect("every job is done")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quipu_protocols::swim::Lifeguard;
+
+    #[test]
+    fn lifeguard_makes_fewer_mistakes_and_the_same_seed_the_same() {
+        let mistakes = |lifeguard| {
+            let found = false_positives::<Swim>(4, 1, |id, roster| Config { lifeguard, ..local(id, roster) });
+            (found.all, found.healthy)
+        };
+        let (swim, full) = (mistakes(Lifeguard::OFF), mistakes(Lifeguard::FULL));
+        assert_eq!(swim, mistakes(Lifeguard::OFF));
+        assert!(swim.0 > 10 * full.0 && swim.0 > 100, "{swim:?} without Lifeguard, {full:?} with it");
+    }
+
+    #[test]
+    fn the_results_are_in_the_order_of_the_jobs() {
+        let jobs: Vec<u64> = (0..1000).collect();
+        assert_eq!(each(&jobs, |job| job * 2), jobs.iter().map(|job| job * 2).collect::<Vec<_>>());
+    }
 }

@@ -13,7 +13,8 @@ pub(super) fn colocated() -> Commit<PaxosCommit<Transaction>> {
         name: "paxos-commit",
         paper: "Gray and Lamport: Consensus on Transaction Commit (ACM TODS, 2006)",
         expected: Expected::Holds,
-        spec: Spec { recoveries: 1, total: 3, ..Spec::new(40, 8, 1) },
+        // Long enough for a second takeover when a node that came back has to wait for its turn again.
+        spec: Spec { recoveries: 1, total: 3, ..Spec::new(80, 8, 1) },
         nodes: vec![(NODES[0], "a"), (NODES[1], "b"), (NODES[2], "c")],
         participants: NODES.to_vec(),
         begins: NODES[0],

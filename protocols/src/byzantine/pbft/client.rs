@@ -1,6 +1,6 @@
 //! Clients (section 4.1): one request at a time, and the answer that f+1 replicas give, since one of them does not lie.
 
-use super::message::SignatureOf;
+use super::message::SignedRequest;
 use super::{Config, Event, Machine, Message, Node, Request, Statement, StatementOf, Timer};
 use crate::byzantine::signature::Signer;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -15,7 +15,7 @@ pub struct Client<M: Machine, G: Signer<StatementOf<M>>> {
     view: u64,
     number: u64,
     waiting: VecDeque<M::Operation>,
-    asked: Option<(Request<M::Operation>, SignatureOf<M, G>)>,
+    asked: Option<SignedRequest<M, G>>,
     replies: BTreeMap<NodeId, M::Reply>,
 }
 

@@ -69,6 +69,13 @@ pub type SignatureOf<M, G> = <G as Signer<StatementOf<M>>>::Signature;
 pub type MessageOf<M, G> =
     Message<<M as Machine>::Operation, <M as Machine>::Reply, <M as Machine>::Digest, SignatureOf<M, G>>;
 
+/// A request with its client's signature.
+pub(super) type SignedRequest<M, G> = (Request<<M as Machine>::Operation>, SignatureOf<M, G>);
+/// A replica's digest with its signature.
+pub(super) type SignedDigest<M, G> = (<M as Machine>::Digest, SignatureOf<M, G>);
+/// A pre-prepare of a new view: its number, what has it, and the primary's signature.
+pub(super) type SignedOrder<M, G> = (u64, Ordered<<M as Machine>::Operation>, SignatureOf<M, G>);
+
 /// What is said.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message<O, R, D, S> {

@@ -1,6 +1,6 @@
 //! The normal case (section 4.2), execution, and checkpoints (section 4.3).
 
-use super::message::{MessageOf, SignatureOf, have_stated};
+use super::message::{MessageOf, SignatureOf, SignedDigest, SignedRequest, have_stated};
 use super::{
     Config, Event, Machine, Message, Node, Ordered, Prepared, Request, Stable, Statement, StatementOf, Timer,
     ViewChange,
@@ -29,6 +29,8 @@ pub(super) struct Slot<O, S> {
     pub(super) commits: BTreeMap<NodeId, Ordered<O>>,
 }
 
+type SlotOf<M, G> = Slot<<M as Machine>::Operation, SignatureOf<M, G>>;
+
 /// A replica.
 pub struct Replica<M: Machine, G: Signer<StatementOf<M>>> {
     pub(super) config: Config<M, G>,
@@ -39,16 +41,16 @@ pub struct Replica<M: Machine, G: Signer<StatementOf<M>>> {
     /// How many views it has left since it last executed anything.
     pub(super) impatience: u32,
     /// By number and view.
-    pub(super) slots: BTreeMap<(u64, u64), Slot<M::Operation, SignatureOf<M, G>>>,
+    pub(super) slots: BTreeMap<(u64, u64), SlotOf<M, G>>,
     /// The primary's last number.
     pub(super) last: u64,
     pub(super) executed: u64,
     /// Requests that it has heard of and not executed, in the order of their arrival.
-    pub(super) waiting: Vec<(Request<M::Operation>, SignatureOf<M, G>)>,
+    pub(super) waiting: Vec<SignedRequest<M, G>>,
     /// The last request of each client that was executed, and its answer.
     answered: BTreeMap<NodeId, (u64, M::Reply)>,
     pub(super) stable: Stable<M::Digest, SignatureOf<M, G>>,
-    checkpoints: BTreeMap<u64, BTreeMap<NodeId, (M::Digest, SignatureOf<M, G>)>>,
+    checkpoints: BTreeMap<u64, BTreeMap<NodeId, SignedDigest<M, G>>>,
     /// Who leaves for which view.
     pub(super) leaving: BTreeMap<u64, BTreeMap<NodeId, Leaving<M, G>>>,
 }
@@ -355,7 +357,7 @@ impl<M: Machine, G: Signer<StatementOf<M>>> Replica<M, G> {
         self.config.timeout * 2u32.saturating_pow(self.impatience.min(16))
     }
 
-    pub(super) fn slot(&mut self, sequence: u64, view: u64) -> &mut Slot<M::Operation, SignatureOf<M, G>> {
+    pub(super) fn slot(&mut self, sequence: u64, view: u64) -> &mut SlotOf<M, G> {
         self.slots.entry((sequence, view)).or_insert_with(|| Slot {
             ordered: None,
             prepares: BTreeMap::new(),

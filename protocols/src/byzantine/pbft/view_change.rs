@@ -1,6 +1,6 @@
 //! View changes (section 4.4): how those who do not lie go on when the primary does, or is dead.
 
-use super::message::{Message, Ordered, SignatureOf, have_stated};
+use super::message::{Message, Ordered, SignatureOf, SignedOrder, have_stated};
 use super::replica::{Environment, Leaving, Replica};
 use super::{Event, Machine, Prepared, Statement, StatementOf, Timer};
 use crate::byzantine::signature::Signer;
@@ -140,7 +140,7 @@ impl<M: Machine, G: Signer<StatementOf<M>>> Replica<M, G> {
         from: NodeId,
         view: u64,
         view_changes: &[Leaving<M, G>],
-        orders: Vec<(u64, Ordered<M::Operation>, SignatureOf<M, G>)>,
+        orders: Vec<SignedOrder<M, G>>,
         env: &mut Environment<M, G>,
     ) {
         let who: BTreeSet<NodeId> = view_changes.iter().map(|leaving| leaving.by).collect();

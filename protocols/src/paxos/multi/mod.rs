@@ -1,7 +1,7 @@
 //! Multi-Paxos ("Paxos Made Simple", section 3): a sequence of instances of the synod, of which one leader runs the first phase
 //! once for all and the second for each.
 //!
-//! * [`message`](self): what is said, asked, told and written down (this file).
+//! * This file: what is said, asked, told and written down.
 //! * `log`: the instances, called slots: a prefix that is known to be chosen, and what is open above it.
 //! * `election`: phase 1, and who leads. A node that hears no leader for a time drawn at random prepares a ballot above all it
 //!   has seen. Among the promises it learns what was chosen, proposes again what may have been, and fills the gaps with no-ops.
@@ -38,7 +38,8 @@ pub struct Config {
     pub members: Vec<NodeId>,
     /// A leader says so often that it leads, and repeats what nobody has answered.
     pub heartbeat: Duration,
-    /// A node that hears no leader for so long prepares a ballot. Several heartbeats; drawn anew each time.
+    /// A node that hears no leader for so long prepares a ballot, and another after as long again. Several heartbeats, and more
+    /// than phase 1 takes: two messages' time and two syncs'. Drawn anew each time.
     pub patience: Patience,
     /// The most commands in a slot.
     pub max_batch: usize,
