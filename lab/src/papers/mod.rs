@@ -79,9 +79,12 @@ pub struct Findings {
     pub figures: Vec<Figure>,
 }
 
+/// A paper's experiments.
+type Paper = fn() -> Vec<Box<dyn Experiment>>;
+
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
+    let papers: Vec<Paper> = vec![
         clocks::all,
         placement::all,
         broadcast::all,

@@ -18,9 +18,12 @@ pub mod swim;
 
 use crate::ldfi::Subject;
 
+/// A protocol's programs.
+type Shelf = fn() -> Vec<Box<dyn Subject>>;
+
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let shelves: Vec<fn() -> Vec<Box<dyn Subject>>> = vec![
+    let shelves: Vec<Shelf> = vec![
         broadcast::all,
         benor::all,
         gossip::all,
