@@ -86,10 +86,8 @@ impl<V: Clone + Ord + Debug> Protocol for General<V> {
                 // Of two orders by the same path the first one counts.
                 let before = self.heard.len();
                 self.heard.entry(message.path.clone()).or_insert_with(|| message.order.clone());
-                if self.heard.len() > before {
-                    if message.path.len() <= self.config.traitors {
-                        self.pass_on(&message, env);
-                    }
+                if self.heard.len() > before && message.path.len() <= self.config.traitors {
+                    self.pass_on(&message, env);
                 }
             }
             Input::Timer(Decide) => {
