@@ -7,11 +7,6 @@ use quipu_protocols::broadcast::{
 };
 use std::time::Duration;
 
-/// What is measured here.
-pub(super) fn all() -> Vec<Box<dyn Experiment>> {
-    vec![Box::new(BroadcastMessages)]
-}
-
 /// Every algorithm, by its file in `quipu_protocols::broadcast`.
 pub struct BroadcastMessages;
 

@@ -4,11 +4,6 @@ use super::{Axis, Effort, Experiment, Figure, Findings, Progress, Row, Series};
 use crate::shelf::flp::{Adversary, Configuration, Mixing};
 use quipu_protocols::benor::Tie;
 
-/// What is measured here.
-pub(super) fn all() -> Vec<Box<dyn Experiment>> {
-    vec![Box::new(FlpAdversary), Box::new(BenOrCoin)]
-}
-
 /// The deterministic protocol against the scheduler of the proof.
 pub struct FlpAdversary;
 /// The coin against a scheduler that sees everything.

@@ -79,22 +79,26 @@ pub struct Findings {
     pub figures: Vec<Figure>,
 }
 
+/// A paper's experiments.
+type Paper = fn() -> Vec<Box<dyn Experiment>>;
+
 /// Every experiment, in the order of docs/PAPERS.md.
 pub fn all() -> Vec<Box<dyn Experiment>> {
-    let papers: Vec<fn() -> Vec<Box<dyn Experiment>>> = vec![
+    let papers: Vec<Paper> = vec![
+        clocks::all,
+        placement::all,
         broadcast::all,
         gossip::all,
         swim::all,
         election::all,
         raft::all,
+        paxos::all,
         flp::all,
         commit::all,
         chain::all,
+        quorum::all,
         snapshot::all,
         byzantine::all,
-        clocks::all,
-        placement::all,
-        quorum::all,
     ];
     papers.into_iter().flat_map(|paper| paper()).collect()
 }

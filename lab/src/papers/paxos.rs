@@ -10,6 +10,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+/// What is measured here.
+pub fn all() -> Vec<Box<dyn Experiment>> {
+    vec![Box::new(Costs), Box::new(Duel)]
+}
+
 /// What a decision costs in messages and time.
 pub struct Costs;
 

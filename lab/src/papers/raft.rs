@@ -179,8 +179,11 @@ fn figure<'a>(name: &str, title: &str, curves: &[Curve], sample: impl Fn(Curve) 
     }
 }
 
+/// See [`PRINTED`].
+type Printed = (&'static str, Curve, f64, fn(&Sample) -> f64);
+
 /// What the paper prints in words: what of which curve, in milliseconds.
-const PRINTED: [(&str, Curve, f64, fn(&Sample) -> f64); 4] = [
+const PRINTED: [Printed; 4] = [
     ("median", curve(150, 155), 287.0, Sample::median),
     ("worst", curve(150, 200), 513.0, Sample::worst),
     ("mean", curve(12, 24), 35.0, Sample::mean),

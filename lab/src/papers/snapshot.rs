@@ -9,11 +9,6 @@ use quipu_protocols::snapshot::{Config, Request};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What is measured here.
-pub(super) fn all() -> Vec<Box<dyn Experiment>> {
-    vec![Box::new(SnapshotMarkers)]
-}
-
 /// Markers by the size of the system, and money by the snapshot.
 pub struct SnapshotMarkers;
 

@@ -5,11 +5,6 @@ use crate::ldfi::{Actor, Card, Expected, Goal, Judgement, Line, Program, Seen, S
 use quipu_base::NodeId;
 use quipu_protocols::benor::{BenOr, Config, Decided, Message, Phase, Propose, Tie};
 
-/// The one program.
-pub fn all() -> Vec<Box<dyn Subject>> {
-    vec![Box::new(BenOrAgreement)]
-}
-
 const NODES: [(NodeId, &str); 3] = [(NodeId(1), "a"), (NodeId(2), "b"), (NodeId(3), "c")];
 /// What some run must reach.
 const EVERYBODY: &str = "everybody decides";

@@ -84,7 +84,7 @@ impl<P: Replicates> Program for Convergence<P> {
 
     /// Nothing is due while nodes come and go.
     fn judge(&self, seen: &Seen<'_, Set>) -> Judgement {
-        let last = self.card().spec.last_round;
+        let last = Program::card(self).spec.last_round;
         if seen.outages().iter().any(|outage| outage.until.unwrap_or(outage.round) + QUIET > last) {
             return Judgement::Kept { goals: Vec::new(), vacuous: true };
         }

@@ -18,21 +18,25 @@ pub mod swim;
 
 use crate::ldfi::Subject;
 
+/// A protocol's programs.
+type Shelf = fn() -> Vec<Box<dyn Subject>>;
+
 /// Every program of the shelf.
 pub fn all() -> Vec<Box<dyn Subject>> {
-    let shelves: Vec<fn() -> Vec<Box<dyn Subject>>> = vec![
+    let shelves: Vec<Shelf> = vec![
         broadcast::all,
         benor::all,
         gossip::all,
         swim::all,
         bully::all,
+        paxos::all,
         commit::all,
         chain::all,
         quorum::all,
+        crdt::all,
         snapshot::all,
         byzantine::all,
         lock::all,
-        crdt::all,
     ];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

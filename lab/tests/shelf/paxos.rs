@@ -48,11 +48,10 @@ fn trying_everything_finds_nothing_that_lineage_misses() {
             let spec = Spec::new(last_round, last_fault, crashes);
             let Some(all) = exhaustive(&*program, &spec, 5_000) else { continue };
             let found = search(&*program, &spec, Limits { executions: 60_000, time: None }, &mut |_| {});
-            let same = match (&all, &found.verdict) {
-                (Exhausted::Kept(_), Verdict::Certified) => true,
-                (Exhausted::Broken(..), Verdict::Broken(_)) => true,
-                _ => false,
-            };
+            let same = matches!(
+                (&all, &found.verdict),
+                (Exhausted::Kept(_), Verdict::Certified) | (Exhausted::Broken(..), Verdict::Broken(_))
+            );
             assert!(
                 same,
                 "{} within {spec}: {all:?}, but lineage says {:?}",
