@@ -14,7 +14,9 @@ const DEADLINE: Duration = Duration::from_millis(20);
 const K: [usize; 5] = [1, 2, 3, 5, 10];
 
 /// N, R, W, and the chance 1 - p^k that a get is within k versions, for each k of [`K`] that is shown, with three digits.
-const SETTINGS: [(usize, usize, usize, &[(usize, f64)]); 7] = [
+type Setting = (usize, usize, usize, &'static [(usize, f64)]);
+
+const SETTINGS: [Setting; 7] = [
     (3, 1, 1, &[(1, 0.333), (2, 0.556), (3, 0.704), (5, 0.868), (10, 0.983)]),
     (3, 1, 2, &[(1, 0.667), (2, 0.889), (3, 0.963), (5, 0.996)]),
     (3, 2, 1, &[(1, 0.667), (2, 0.889), (3, 0.963), (5, 0.996)]),
