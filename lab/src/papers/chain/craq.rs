@@ -63,9 +63,9 @@ impl Experiment for ReadScaling {
             method: format!(
                 "{CLIENTS} clients read one object and ask again as soon as they are answered: the tail, or with CRAQ the server \
                  near them, the same number at each. A read keeps a server busy for {} µs, which is the paper's chain replication \
-                 (20,600 reads a second); a message takes {} µs. Nothing is written. The paper's figure was read off, so the \
-                 published ratios have an error of a few percent; its own ratios stay below the number of servers since its \
-                 clients were not quite enough.",
+                 (20,600 reads a second); a message takes {} µs. Nothing is written. The published numbers are \
+                 second-hand and read off a figure, so their ratios may be off by a few percent. Ours are the number of servers: \
+                 here they share nothing.",
                 READ.as_nanos() as f64 / 1e3,
                 HOP.as_micros()
             ),
