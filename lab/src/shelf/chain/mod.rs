@@ -43,7 +43,6 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         Box::new(ChainReplication { name: "chain-naive", fencing: Fencing::FailStop, ..sound }),
         Box::new(EarlyReplies(ChainReplication { name: "chain-early", ..sound })),
         Box::new(ChainReplication { name: "craq", craq: true, ..sound }),
-        Box::new(ChainReplication { name: "craq-naive", craq: true, fencing: Fencing::FailStop, ..sound }),
         Box::new(ChainReplication { name: "craq-dirty", craq: true, reads: Consistency::Eventual, ..sound }),
     ]
 }
