@@ -5,6 +5,9 @@
 //! same everywhere, for good. Rust's own hashers promise none of the last. The seed gives independent
 //! hashes of one input. A public seed keeps nobody from looking for collisions: do not use this against attackers.
 
+use core::hash::Hasher;
+use siphasher::sip::SipHasher24;
+
 /// The hash of some bytes.
 pub fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let mut hasher = StableHasher::new(seed);
@@ -14,44 +17,17 @@ pub fn hash(seed: u64, bytes: &[u8]) -> u64 {
 
 /// A hash in the making. Writing in pieces gives what writing all at once gives.
 #[derive(Clone, Debug)]
-pub struct StableHasher {
-    state: [u64; 4],
-    /// The bytes that do not fill a word yet, the first of them lowest.
-    tail: u64,
-    /// How many bytes were written.
-    length: u64,
-}
+pub struct StableHasher(SipHasher24);
 
 impl StableHasher {
     /// The hash of nothing yet. Each seed gives another hash.
     pub fn new(seed: u64) -> Self {
-        StableHasher::with_key(seed, 0)
-    }
-
-    fn with_key(low: u64, high: u64) -> Self {
-        let state = [
-            low ^ 0x736f_6d65_7073_6575,
-            high ^ 0x646f_7261_6e64_6f6d,
-            low ^ 0x6c79_6765_6e65_7261,
-            high ^ 0x7465_6462_7974_6573,
-        ];
-        StableHasher { state, tail: 0, length: 0 }
+        StableHasher(SipHasher24::new_with_keys(seed, 0))
     }
 
     /// Takes in these bytes.
-    pub fn write(&mut self, mut bytes: &[u8]) {
-        while !self.length.is_multiple_of(8)
-            && let [first, rest @ ..] = bytes
-        {
-            self.write_byte(*first);
-            bytes = rest;
-        }
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            self.compress(u64::from_le_bytes(*word));
-        }
-        self.length = self.length.wrapping_add(8 * words.len() as u64);
-        rest.iter().for_each(|byte| self.write_byte(*byte));
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
     }
 
     /// Takes in a number, as its eight bytes, the lowest first.
@@ -59,44 +35,9 @@ impl StableHasher {
         self.write(&number.to_le_bytes());
     }
 
-    fn write_byte(&mut self, byte: u8) {
-        let filled = self.length % 8;
-        self.tail |= u64::from(byte) << (8 * filled);
-        self.length = self.length.wrapping_add(1);
-        if filled == 7 {
-            self.compress(self.tail);
-            self.tail = 0;
-        }
-    }
-
     /// The hash of what was written.
-    pub fn finish(mut self) -> u64 {
-        self.compress(self.tail | self.length << 56);
-        self.state[2] ^= 0xff;
-        (0..4).for_each(|_| self.round());
-        let [a, b, c, d] = self.state;
-        a ^ b ^ c ^ d
-    }
-
-    fn compress(&mut self, word: u64) {
-        self.state[3] ^= word;
-        self.round();
-        self.round();
-        self.state[0] ^= word;
-    }
-
-    fn round(&mut self) {
-        let [mut a, mut b, mut c, mut d] = self.state;
-        a = a.wrapping_add(b);
-        c = c.wrapping_add(d);
-        b = b.rotate_left(13) ^ a;
-        d = d.rotate_left(16) ^ c;
-        a = a.rotate_left(32).wrapping_add(d);
-        c = c.wrapping_add(b);
-        b = b.rotate_left(17) ^ c;
-        d = d.rotate_left(21) ^ a;
-        c = c.rotate_left(32);
-        self.state = [a, b, c, d];
+    pub fn finish(self) -> u64 {
+        self.0.finish()
     }
 }
 
@@ -118,7 +59,8 @@ mod tests {
         ];
         let input: [u8; 63] = core::array::from_fn(|index| index as u8);
         for (length, expected) in golden {
-            let mut hasher = StableHasher::with_key(0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908);
+            let keys = (0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908);
+            let mut hasher = StableHasher(SipHasher24::new_with_keys(keys.0, keys.1));
             hasher.write(&input[..length]);
             assert_eq!(hasher.finish(), expected, "{length} bytes");
         }

@@ -1,7 +1,7 @@
 //! Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam: SODA 2018).
 
 use super::Key;
-use super::hash::of_pair;
+use super::key::of_pair;
 use crate::NodeId;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

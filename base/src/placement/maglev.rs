@@ -1,6 +1,6 @@
 //! Maglev hashing (Eisenbud et al.: "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4).
 
-use super::hash::of_pair;
+use super::key::of_pair;
 use super::{Key, Placement};
 use crate::NodeId;
 use alloc::collections::BTreeSet;

@@ -10,19 +10,19 @@
 //! | [`BoundedLoads`] | as the ring | no node has more than its bound | a few others move too | Mirrokni, Thorup, Zadimoghaddam 2018 |
 //!
 //! **What is placed stays placed.** Nodes of different versions must agree on every owner, and data lies where it was put:
-//! so the hash and everything built on it are a format. Golden tests hold them still, and no number here is floating point
+//! so the hash ([`crate::hash`]) and everything built on it are a format. Golden tests hold them still, and no number here is floating point
 //! beyond what IEEE 754 defines to the bit.
 
 mod bounded;
-mod hash;
 mod jump;
+mod key;
 mod maglev;
 mod rendezvous;
 mod ring;
 
 pub use bounded::BoundedLoads;
-pub use hash::{Key, xxh64};
 pub use jump::{Jump, jump};
+pub use key::Key;
 pub use maglev::Maglev;
 pub use rendezvous::Rendezvous;
 pub use ring::Ring;

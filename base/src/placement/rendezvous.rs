@@ -1,7 +1,7 @@
 //! Rendezvous hashing, or highest random weight (Thaler, Ravishankar: "Using Name-Based Mappings to Increase Hit Rates",
 //! IEEE/ACM Transactions on Networking, 1998).
 
-use super::hash::of_pair;
+use super::key::of_pair;
 use super::{Key, Placement};
 use crate::NodeId;
 use alloc::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Consistent hashing (Karger, Lehman, Leighton, Panigrahy, Levine, Lewin: STOC 1997), with several points per node as in
 //! Chord and Dynamo.
 
-use super::hash::of_pair;
+use super::key::of_pair;
 use super::{Key, Placement};
 use crate::NodeId;
 use alloc::collections::BTreeMap;

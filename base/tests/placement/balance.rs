@@ -2,7 +2,8 @@
 
 use super::{keys, nodes, owners};
 use quipu_base::NodeId;
-use quipu_base::placement::{Jump, Key, Maglev, Placement, Rendezvous, Ring, xxh64};
+use quipu_base::hash::hash;
+use quipu_base::placement::{Jump, Key, Maglev, Placement, Rendezvous, Ring};
 use std::collections::BTreeMap;
 
 const KEYS: u64 = 100_000;
@@ -107,7 +108,7 @@ fn several_owners_are_different_nodes_and_begin_with_the_owner() {
 fn a_point_belongs_to_its_node_and_what_follows_to_the_next() {
     let ring = Ring::new(1, nodes(2));
     for (node, other) in [(1, 2), (2, 1)] {
-        let point = xxh64(&0u64.to_le_bytes(), node);
+        let point = hash(node, &0u64.to_le_bytes());
         assert_eq!(ring.owner(Key(point)), Some(NodeId(node)));
         assert_eq!(ring.owner(Key(point + 1)), Some(NodeId(other)));
     }
