@@ -11,7 +11,7 @@
 //! * has one form as bytes for each state, its snapshot, so that "the same" can be checked byte for byte, and a replica that
 //!   was given a snapshot goes on exactly as one that was told every command.
 //!
-//! `tree/tests/replication.rs` checks this from random logs, and the lab compares the trees of all replicas of the
+//! `tree/tests/replication.rs` and `locks/tests.rs` check this from random logs, and the lab compares the trees of all replicas of the
 //! coordination service at the end of every run. `cargo run -p quipu-protocols --example replicated_machine` shows the
 //! principle with a machine of twenty lines.
 #![no_std]

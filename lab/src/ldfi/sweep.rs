@@ -1,11 +1,11 @@
 //! Raises the bound step by step (section 4.3 of the paper) until the promise breaks or time is up.
 //!
-//! First without faults, until a run is long enough to be about anything. Then longer and longer may messages get lost;
+//! First without faults, until a run is long enough to be about anything; if the promise is broken even so, that is all. Then longer and longer may messages get lost;
 //! and when that is so up to the round before the last, the run itself becomes longer. A promise that is broken only
 //! because the run ended too early is kept in a longer run with the same faults: then the run becomes longer, and that
 //! was no counterexample.
 
-use super::graph::Judgement;
+use super::graph::{Execution, Judgement};
 use super::program::Subject;
 use super::search::{Limits, Outcome, Progress, Verdict, search};
 use super::{FaultSet, Spec};
@@ -42,7 +42,15 @@ pub fn sweep(
         by_number(subject, kinds, time, &mut sweep, progress);
         return sweep;
     }
-    let Some(mut spec) = shortest(subject, kinds, &mut sweep.executions) else { return sweep };
+    let without_faults = Spec { last_fault: 0, ..*kinds };
+    let whole = subject.execute(&without_faults, &FaultSet::none(), false);
+    sweep.executions += 1;
+    if whole.judgement.is_broken() && is_lasting(subject, &without_faults, &FaultSet::none()) {
+        sweep.best = Some(search(subject, &without_faults, Limits::default(), &mut |_| {}));
+        sweep.elapsed = begun.elapsed();
+        return sweep;
+    }
+    let Some(mut spec) = shortest(subject, kinds, &whole, &mut sweep.executions) else { return sweep };
     let omissions = kinds.last_fault > 0;
     while spec.last_round <= LONGEST {
         let left = time.saturating_sub(begun.elapsed());
@@ -114,9 +122,10 @@ fn next(spec: Spec, omissions: bool) -> Spec {
     }
 }
 
-/// The shortest run without faults in which something is promised and everything reached that some run must reach.
-fn shortest(subject: &dyn Subject, kinds: &Spec, executions: &mut u64) -> Option<Spec> {
-    let sometimes = subject.card().sometimes;
+/// The shortest run without faults in which something is promised, and everything reached that some run must reach and that
+/// the whole one does: the rest takes faults.
+fn shortest(subject: &dyn Subject, kinds: &Spec, whole: &Execution, executions: &mut u64) -> Option<Spec> {
+    let sometimes = &whole.reached;
     (1..=LONGEST).map(|last_round| Spec { last_round, last_fault: 0, ..*kinds }).find(|spec| {
         *executions += 1;
         let execution = subject.execute(spec, &FaultSet::none(), false);

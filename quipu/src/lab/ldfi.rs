@@ -203,7 +203,9 @@ fn in_words(program: &dyn Subject, outcome: &Outcome, files: &[PathBuf]) -> Stri
             let names = program.nodes();
             let name =
                 |id| names.iter().find(|(node, _)| *node == id).map_or("?", |(_, name)| *name).to_owned();
-            lines.push("  it takes no more than this:".to_owned());
+            let takes =
+                if counterexample.minimal.is_empty() { "no fault at all" } else { "no more than this:" };
+            lines.push(format!("  it takes {takes}"));
             lines.extend(counterexample.minimal.iter().map(|fault| format!("    {}", fault.in_words(name))));
         }
         Verdict::Certified => lines.push(format!("{}: certified after {cost}", card.name)),
