@@ -152,7 +152,7 @@ impl<P: Protocol> InMemory<P> {
     /// After ten million messages: they will not end.
     pub fn deliver_all(&mut self) {
         for _ in 0..10_000_000 {
-            self.fire(self.now);
+            self.fire_due_now();
             let Some(((at, _), letter)) = self.network.pop_first() else { return };
             self.now = at;
             self.deliver(letter);
@@ -163,20 +163,17 @@ impl<P: Protocol> InMemory<P> {
     /// Lets time pass: messages arrive and timers fire, in the order of time; at one instant messages come first.
     pub fn advance(&mut self, time: Duration) {
         let until = self.now + time;
-        loop {
-            let message = self.network.first_key_value().map(|((at, _), _)| *at);
-            let timer = self.next_timer().map(|(at, _, _)| at.max(self.now));
-            match (message, timer) {
-                (Some(at), timer) if at <= until && timer.is_none_or(|timer| at <= timer) => {
-                    self.now = at;
-                    let (_, letter) = self.network.pop_first().expect("a message is under way");
+        while let Some(at) = self.next().filter(|at| *at <= until) {
+            self.now = at;
+            match self.network.first_entry().filter(|letter| letter.key().0 == at) {
+                Some(letter) => {
+                    let letter = letter.remove();
                     self.deliver(letter);
                 }
-                (_, Some(at)) if at <= until => {
-                    self.now = at;
-                    self.fire_next();
+                None => {
+                    let (_, id, timer) = self.next_timer().expect("nothing else is due");
+                    self.fire(id, timer);
                 }
-                _ => break,
             }
         }
         self.now = until;
@@ -186,9 +183,7 @@ impl<P: Protocol> InMemory<P> {
     pub fn advance_until(&mut self, most: Duration, mut holds: impl FnMut(&Self) -> bool) -> bool {
         let until = self.now + most;
         while !holds(self) {
-            let message = self.network.first_key_value().map(|((at, _), _)| *at);
-            let timer = self.next_timer().map(|(at, _, _)| at.max(self.now));
-            match message.into_iter().chain(timer).min() {
+            match self.next() {
                 Some(next) if next <= until => self.advance(next.since(self.now)),
                 _ => {
                     self.now = until;
@@ -248,22 +243,27 @@ impl<P: Protocol> InMemory<P> {
         timers.min()
     }
 
-    fn fire_next(&mut self) {
-        let (_, id, timer) = self.next_timer().expect("a timer is set");
+    /// When the next message arrives or the next timer fires, in this cluster's time.
+    fn next(&self) -> Option<Time> {
+        let message = self.network.first_key_value().map(|((at, _), _)| *at);
+        let timer = self.next_timer().map(|(at, _, _)| at.max(self.now));
+        message.into_iter().chain(timer).min()
+    }
+
+    fn fire(&mut self, id: NodeId, timer: P::Timer) {
         self.nodes.get_mut(&id).expect("it has a timer").timers.remove(&timer);
         self.step(id, Input::Timer(timer));
     }
 
     /// Fires what has been set for this very instant: what was due before and was not wanted stays.
-    fn fire(&mut self, at: Time) {
+    fn fire_due_now(&mut self) {
         loop {
             let due = self.nodes.iter().find_map(|(id, node)| {
-                let timer = node.timers.iter().find(|(_, due)| node.started_at.0 + due.0 == at.0)?;
+                let timer = node.timers.iter().find(|(_, due)| node.started_at.0 + due.0 == self.now.0)?;
                 Some((*id, *timer.0))
             });
             let Some((id, timer)) = due else { return };
-            self.nodes.get_mut(&id).expect("it has a timer").timers.remove(&timer);
-            self.step(id, Input::Timer(timer));
+            self.fire(id, timer);
         }
     }
 

@@ -159,7 +159,7 @@ pub enum Told {
     Done,
 }
 
-/// A node's one timer has no name; the service has one for each grant.
+/// What nodes wait for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Timer {
     /// A lease runs out.
