@@ -4,6 +4,7 @@
 
 mod dev;
 mod http;
+#[cfg(feature = "lab")]
 mod lab;
 mod member;
 mod start;
@@ -38,6 +39,7 @@ enum Command {
     /// Change who is in the cluster while it serves
     Member(member::Arguments),
     /// Attack the code of this very binary in simulation
+    #[cfg(feature = "lab")]
     #[command(subcommand)]
     Lab(lab::Command),
     /// Print or check configuration files
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Start(arguments) => start::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Member(arguments) => member::run(&arguments),
+        #[cfg(feature = "lab")]
         Command::Lab(command) => return lab::run(&command).unwrap_or_else(fail),
         Command::Config(command) => start::config(&command),
     };
