@@ -220,7 +220,7 @@ fn service_config(config: &Config) -> coordination::Config {
         tick_ms: timing.tick_ms.0,
         reap_interval: timing.reap_interval_ms.duration(),
         patience: timing.patience_ms.duration(),
-        super_digest: config.zookeeper.super_digest.clone(),
+        super_digest: config.zookeeper.super_digest.as_ref().map(|secret| secret.reveal().to_string()),
         linearizable_reads: config.zookeeper.linearizable_reads,
         tree: quipu_machines::tree::Settings::default(),
         planted: raft::Planted::default(),
