@@ -272,7 +272,12 @@ fn locks_and_fences_outlive_snapshots_and_restarts_of_everybody() {
             acl: vec![Acl { permissions: 31, identity: anyone() }],
             mode: CreateMode::Persistent,
         }];
-        let change = Change { ops, identities: vec![], guard: Some(("locks/backup".into(), first.token)) };
+        let change = Change {
+            ops,
+            identities: vec![],
+            created: vec![],
+            guard: Some(("locks/backup".into(), first.token)),
+        };
         let done = ask(&mut cluster, node, Ask::Change(change));
         assert!(matches!(done, Ok((_, Answer::Change(Ok(_))))), "{done:?}");
         let renew = locks::Command::Renew { name: "locks/backup".into(), token: first.token };
@@ -315,7 +320,7 @@ fn a_change_without_a_session_is_all_or_nothing_and_obeys_acls() {
     let mut change = |ops, identities, guard| match ask(
         &mut cluster,
         node,
-        Ask::Change(Change { ops, identities, guard }),
+        Ask::Change(Change { ops, identities, created: vec![], guard }),
     ) {
         Ok((_, Answer::Change(result))) => result.map(|results| results.len()),
         other => panic!("{other:?}"),
@@ -335,7 +340,19 @@ fn a_change_without_a_session_is_all_or_nothing_and_obeys_acls() {
     let everything = Identity { scheme: "super".into(), id: "".into() };
     assert_eq!(change(vec![set("/a")], vec![everything.clone()], None), Ok(1));
     let guard = Some(("locks/backup".into(), Token(1)));
-    assert_eq!(change(vec![set("/a")], vec![everything], guard), Err(ChangeError::Stale));
+    assert_eq!(change(vec![set("/a")], vec![everything.clone()], guard), Err(ChangeError::Stale));
+    let czxid = cluster.node(node).tree().exists("/a").expect("it is there").czxid;
+    for (czxid, expected) in [(czxid - 1, false), (czxid, true), (czxid, false)] {
+        let ops = vec![Op::Delete { path: "/a".into(), version: -1 }];
+        let created = vec![("/a".into(), czxid)];
+        let change = Change { ops, identities: vec![everything.clone()], created, guard: None };
+        let done = ask(&mut cluster, node, Ask::Change(change));
+        let result = match done {
+            Ok((_, Answer::Change(result))) => result.map(|_| ()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(result, if expected { Ok(()) } else { Err(ChangeError::Replaced) });
+    }
 }
 
 #[test]
