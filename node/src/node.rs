@@ -222,6 +222,7 @@ fn service_config(config: &Config) -> coordination::Config {
         patience: timing.patience_ms.duration(),
         super_digest: config.zookeeper.super_digest.clone(),
         linearizable_reads: config.zookeeper.linearizable_reads,
+        features: &coordination::Feature::ALL,
         tree: quipu_machines::tree::Settings::default(),
         planted: raft::Planted::default(),
     }
