@@ -5,7 +5,7 @@ use crate::config::{Config, OpenDoor};
 use crate::control::Control;
 use crate::doors::{Door, DoorError, Doors};
 use crate::gateway::{self, Gateway};
-use crate::http::Http;
+use crate::http::{Access, Http, HttpLimits};
 use crate::journal::{Journal, JournalError, Options, Writer};
 use crate::metrics::Metrics;
 use crate::reactor::{Audience, Inbox, Parts, Reactor, Synced, decode_records};
@@ -168,7 +168,9 @@ async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), No
         inbound: inbound.counters(),
         doors: doors.counters.clone(),
     });
-    let http = Http::new(control.clone(), metrics, config.node.cluster.clone(), clock);
+    let cluster = config.node.cluster.clone();
+    let limits = HttpLimits::default();
+    let http = Http::new(control.clone(), metrics, cluster, clock, Access::open(), limits);
     let watchman = Watchman::new(control.clone(), repaired, was_damaged, clock);
     let listening = [
         spawn_local(inbound.clone().listen(listeners.peer)),
@@ -235,6 +237,7 @@ fn service_config(config: &Config) -> coordination::Config {
         patience: timing.patience_ms.duration(),
         super_digest: config.zookeeper.super_digest.as_ref().map(|secret| secret.reveal().to_string()),
         linearizable_reads: config.zookeeper.linearizable_reads,
+        features: &coordination::Feature::ALL,
         tree: quipu_machines::tree::Settings::default(),
         planted: raft::Planted::default(),
     }

@@ -33,6 +33,7 @@ fn config(id: u64) -> Config {
         patience: 5 * SECOND,
         super_digest: None,
         linearizable_reads: false,
+        features: &Feature::ALL,
         tree: Settings::default(),
         planted: Planted::default(),
     }
@@ -137,18 +138,16 @@ fn nothing_is_open_until_every_member_understands_it() {
     cluster.advance(20 * SECOND);
     let first = leader(&cluster, &[1, 2]);
     assert_eq!(ask(&mut cluster, first, Ask::Lock(acquire("r"))), Err(NotDone::FeatureClosed));
-    // As an older version does it: it votes and follows, and says nothing of features.
-    cluster.lose_if(|from, _, message| {
-        let touches = matches!(message, quipu_services::coordination::Message::Touch(_));
-        from == NodeId(3) && touches
-    });
-    cluster.add(NodeId(3), config(3));
+    let older = Config { features: &[], ..config(3) };
+    cluster.add(NodeId(3), older);
     cluster.advance(20 * SECOND);
-    let first = leader(&cluster, &[1, 2, 3]);
-    if first != NodeId(3) {
-        assert_eq!(ask(&mut cluster, first, Ask::Lock(acquire("r"))), Err(NotDone::FeatureClosed));
+    assert!((1..=3).all(|id| !cluster.node(NodeId(id)).is_open(Feature::Locks)));
+    for id in 1..=3 {
+        assert_eq!(ask(&mut cluster, NodeId(id), Ask::Lock(acquire("r"))), Err(NotDone::FeatureClosed));
     }
-    cluster.lose_if(|_, _, _| false);
+    // It is replaced by a newer one.
+    cluster.stop(NodeId(3));
+    cluster.restart(NodeId(3), config(3));
     cluster.advance(5 * SECOND);
     assert!((1..=3).all(|id| cluster.node(NodeId(id)).is_open(Feature::Locks)));
     assert!(matches!(lock(&mut cluster, first, acquire("r")), (_, Outcome::Granted(_))));
@@ -272,7 +271,12 @@ fn locks_and_fences_outlive_snapshots_and_restarts_of_everybody() {
             acl: vec![Acl { permissions: 31, identity: anyone() }],
             mode: CreateMode::Persistent,
         }];
-        let change = Change { ops, identities: vec![], guard: Some(("locks/backup".into(), first.token)) };
+        let change = Change {
+            ops,
+            identities: vec![],
+            created: vec![],
+            guard: Some(("locks/backup".into(), first.token)),
+        };
         let done = ask(&mut cluster, node, Ask::Change(change));
         assert!(matches!(done, Ok((_, Answer::Change(Ok(_))))), "{done:?}");
         let renew = locks::Command::Renew { name: "locks/backup".into(), token: first.token };
@@ -315,7 +319,7 @@ fn a_change_without_a_session_is_all_or_nothing_and_obeys_acls() {
     let mut change = |ops, identities, guard| match ask(
         &mut cluster,
         node,
-        Ask::Change(Change { ops, identities, guard }),
+        Ask::Change(Change { ops, identities, created: vec![], guard }),
     ) {
         Ok((_, Answer::Change(result))) => result.map(|results| results.len()),
         other => panic!("{other:?}"),
@@ -335,7 +339,19 @@ fn a_change_without_a_session_is_all_or_nothing_and_obeys_acls() {
     let everything = Identity { scheme: "super".into(), id: "".into() };
     assert_eq!(change(vec![set("/a")], vec![everything.clone()], None), Ok(1));
     let guard = Some(("locks/backup".into(), Token(1)));
-    assert_eq!(change(vec![set("/a")], vec![everything], guard), Err(ChangeError::Stale));
+    assert_eq!(change(vec![set("/a")], vec![everything.clone()], guard), Err(ChangeError::Stale));
+    let czxid = cluster.node(node).tree().exists("/a").expect("it is there").czxid;
+    for (czxid, expected) in [(czxid - 1, false), (czxid, true), (czxid, false)] {
+        let ops = vec![Op::Delete { path: "/a".into(), version: -1 }];
+        let created = vec![("/a".into(), czxid)];
+        let change = Change { ops, identities: vec![everything.clone()], created, guard: None };
+        let done = ask(&mut cluster, node, Ask::Change(change));
+        let result = match done {
+            Ok((_, Answer::Change(result))) => result.map(|_| ()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(result, if expected { Ok(()) } else { Err(ChangeError::Replaced) });
+    }
 }
 
 #[test]

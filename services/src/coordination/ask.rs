@@ -4,9 +4,10 @@
 //! and a number. Every node carries it out; the one that asked finds its outcome in its own log and answers. An ask
 //! that may be lost is sent again, and so may be carried out twice. That is why there are only two kinds, for which it does no
 //! harm: commands about locks, which know their own copies, and changes of the tree that their author makes
-//! conditional on a version.
+//! conditional on versions of nodes, and on these being the same nodes.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use quipu_base::codec::{Codec, Malformed};
@@ -31,6 +32,8 @@ pub struct Change {
     pub ops: Vec<Op>,
     /// Who asks; `world` is understood.
     pub identities: Vec<Identity>,
+    /// Nodes that must still be the ones that these zxids created: a version alone comes again when a node does.
+    pub created: Vec<(String, i64)>,
     /// The lock, with its namespace, and the grant that must be in force when the change happens.
     pub guard: Option<(SmolStr, Token)>,
 }
@@ -51,6 +54,8 @@ pub enum Answer {
 pub enum ChangeError {
     /// The grant that guards it is not in force.
     Stale,
+    /// A node is not the one that it must be, or is gone.
+    Replaced,
     /// An op failed.
     Failed(MultiError),
 }
@@ -117,25 +122,37 @@ impl Codec for Errand {
 
 /// The guard as it is written.
 struct Guard {
-    lock: alloc::string::String,
+    lock: String,
     token: u64,
 }
 
 codec_struct!(Guard { lock, token });
 
+/// A node that must be there, as it is written.
+struct Created {
+    path: String,
+    czxid: i64,
+}
+
+codec_struct!(Created { path, czxid });
+
 impl Codec for Change {
     fn encode(&self, out: &mut BytesMut) {
         self.ops.encode(out);
         self.identities.encode(out);
+        let created = self.created.iter().map(|(path, czxid)| Created { path: path.clone(), czxid: *czxid });
+        created.collect::<Vec<_>>().encode(out);
         let guard = self.guard.as_ref();
         guard.map(|(lock, token)| Guard { lock: lock.as_str().into(), token: token.0 }).encode(out);
     }
 
     fn decode(input: &mut Bytes) -> Result<Self, Malformed> {
         let (ops, identities) = (Codec::decode(input)?, Codec::decode(input)?);
+        let created: Vec<Created> = Codec::decode(input)?;
+        let created = created.into_iter().map(|Created { path, czxid }| (path, czxid)).collect();
         let guard = Option::<Guard>::decode(input)?;
         let guard = guard.map(|Guard { lock, token }| (SmolStr::from(lock), Token(token)));
-        Ok(Change { ops, identities, guard })
+        Ok(Change { ops, identities, created, guard })
     }
 }
 
@@ -187,8 +204,13 @@ mod tests {
         let guard = Some((SmolStr::from("locks/l"), Token(9)));
         let asks = [
             Ask::Lock(Command::Acquire { name: "locks/l".into(), claim, terms }),
-            Ask::Change(Change { ops: vec![op.clone()], identities: vec![identity], guard }),
-            Ask::Change(Change { ops: vec![op], identities: vec![], guard: None }),
+            Ask::Change(Change {
+                ops: vec![op.clone()],
+                identities: vec![identity],
+                created: vec![("/a".into(), 6)],
+                guard,
+            }),
+            Ask::Change(Change { ops: vec![op], identities: vec![], created: vec![], guard: None }),
         ];
         asks.into_iter().map(|ask| Errand { origin: NodeId(2), start: 77, number: 5, ask }).collect()
     }

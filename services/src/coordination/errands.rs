@@ -97,6 +97,12 @@ impl Coordination {
             self.tree.skip(index as i64);
             return Err(ChangeError::Stale);
         }
+        let is_same =
+            |(path, czxid): &(String, i64)| self.tree.exists(path).is_ok_and(|stat| stat.czxid == *czxid);
+        if !change.created.iter().all(is_same) {
+            self.tree.skip(index as i64);
+            return Err(ChangeError::Replaced);
+        }
         let (ops, who) = (&change.ops, &change.identities);
         self.change_tree(index as i64, env, |tree, changed| {
             tree.change(index as i64, time, ops, who, changed).map_err(ChangeError::Failed)

@@ -57,10 +57,12 @@ impl Feature {
     }
 
     /// The flag of a feature that is open, as flagd writes flags.
-    fn flag(self) -> String {
-        String::from(
-            r#"{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on","metadata":{"description":"every member understands it","owner":"quipu"}}"#,
-        )
+    const fn flag(self) -> &'static str {
+        match self {
+            Feature::Locks => {
+                r#"{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on","metadata":{"description":"every member understands it","owner":"quipu"}}"#
+            }
+        }
     }
 }
 
@@ -94,15 +96,17 @@ impl Coordination {
     /// Tells the leader what this node understands, while that can matter.
     pub(super) fn say_features(&mut self, env: &mut Env<Self>) {
         let votes = self.addresses.get(&self.config.id).is_some_and(|own| own.voting);
-        let settled = votes && Feature::ALL.iter().all(|feature| self.is_open(*feature));
+        let own = self.config.features;
+        let settled = own.is_empty() || votes && own.iter().all(|feature| self.is_open(*feature));
         let Some(leader) = self.leader.filter(|_| !settled && env.now() >= self.features.say_next) else {
             return;
         };
         self.features.say_next = env.now() + SAY_EVERY;
+        let marks: Vec<SessionId> = own.iter().map(|feature| feature.mark()).collect();
         if leader == self.config.id {
-            self.hear_features(leader, &Feature::ALL.map(Feature::mark), env.now());
+            self.hear_features(leader, &marks, env.now());
         } else {
-            env.send(leader, Message::Touch(Feature::ALL.map(Feature::mark).to_vec()));
+            env.send(leader, Message::Touch(marks));
         }
     }
 
@@ -122,7 +126,7 @@ impl Coordination {
                     permissions: READ,
                     identity: Identity { scheme: "world".into(), id: "anyone".into() },
                 }]);
-                let data = Some(Bytes::from(feature.flag()));
+                let data = Some(Bytes::from_static(feature.flag().as_bytes()));
                 let op = Op::Create { path: feature.path(), data, acl, mode: CreateMode::Persistent };
                 self.propose_own(&Command::System { ops: Vec::from([op]) }, env);
                 // Should that get lost, the members say it again.

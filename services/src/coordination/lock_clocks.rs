@@ -159,7 +159,11 @@ mod tests {
         clocks.wait(&name, &"b".into(), 300, at(200));
         assert_eq!(clocks.due(&locks, at(299)), []);
         let withdraw = Command::Withdraw { name: name.clone(), request: "b".into() };
-        assert_eq!(clocks.due(&locks, at(300)), core::slice::from_ref(&withdraw), "asking again does not lengthen it");
+        assert_eq!(
+            clocks.due(&locks, at(300)),
+            core::slice::from_ref(&withdraw),
+            "asking again does not lengthen it"
+        );
         assert_eq!(clocks.due(&locks, at(301)), []);
         assert_eq!(clocks.due(&locks, at(800)), core::slice::from_ref(&withdraw));
         locks.apply(3, &withdraw, &mut |_| ());

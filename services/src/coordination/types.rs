@@ -1,6 +1,7 @@
 //! What the coordination service is told and tells.
 
 use super::ask::{Answer, Ask, NotDone};
+use super::features::Feature;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -36,6 +37,9 @@ pub struct Config {
     pub super_digest: Option<String>,
     /// Whether every read is linearizable, until `/quipu/settings/linearizable_reads` says otherwise.
     pub linearizable_reads: bool,
+    /// The features that this node says it understands: all of them, but for the lab and for tests, where it may be like an
+    /// older version.
+    pub features: &'static [Feature],
     /// The tree's own limits.
     pub tree: tree::Settings,
     /// Bugs switched on by the lab in the protocol below; the node never sets any.
