@@ -2,14 +2,23 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod client;
 mod dev;
-mod http;
+mod duration;
+mod elect;
+mod fence;
+mod flags;
+mod follow;
+mod hold;
 #[cfg(feature = "lab")]
 mod lab;
+mod lock;
 mod member;
+mod print;
 mod start;
 mod status;
 mod table;
+mod trouble;
 
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
@@ -20,7 +29,7 @@ use std::process::ExitCode;
 /// Try it: `quipu dev` starts three nodes on this machine; point any ZooKeeper client at
 /// 127.0.0.1:2181,127.0.0.1:2182,127.0.0.1:2183, and look at it with `quipu status`.
 ///
-/// Exit status: 0 done, 1 failed, 2 the command line makes no sense.
+/// Exit status: 0 done, 1 failed, 2 the command line makes no sense; commands that run others say what else.
 #[derive(Parser)]
 #[command(name = "quipu", version, arg_required_else_help = true)]
 struct Arguments {
@@ -38,6 +47,17 @@ enum Command {
     Status(status::Arguments),
     /// Change who is in the cluster while it serves
     Member(member::Arguments),
+    /// Hold a lock while a command runs, and see who holds which
+    Lock(lock::Arguments),
+    /// Lead while a command runs, and see who leads
+    Elect(elect::Arguments),
+    /// Switch features on and off, for everybody or for some
+    Flags(flags::Arguments),
+    /// Ask whether a lock's token is still good
+    Fence(fence::Arguments),
+    /// What `lock run` and `elect run` start between themselves and their command
+    #[command(hide = true)]
+    Keep(hold::KeepArguments),
     /// Attack the code of this very binary in simulation
     #[cfg(feature = "lab")]
     #[command(subcommand)]
@@ -57,6 +77,11 @@ fn main() -> ExitCode {
         Command::Start(arguments) => start::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Member(arguments) => member::run(&arguments),
+        Command::Lock(arguments) => return lock::run(arguments),
+        Command::Elect(arguments) => return elect::run(arguments),
+        Command::Flags(arguments) => return flags::run(arguments),
+        Command::Fence(arguments) => return fence::run(arguments),
+        Command::Keep(arguments) => return hold::keep(&arguments),
         #[cfg(feature = "lab")]
         Command::Lab(command) => return lab::run(&command).unwrap_or_else(fail),
         Command::Config(command) => start::config(&command),
