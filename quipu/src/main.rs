@@ -109,4 +109,66 @@ mod tests {
     fn the_command_line_makes_sense() {
         Arguments::command().debug_assert();
     }
+
+    /// What clap finds out only when it reads a line: two arguments of one name, in a command and beside all of them.
+    #[test]
+    fn every_command_reads_its_line() {
+        for line in [
+            "status --json",
+            "member add 4 --peer a:1 --client a:2 --token t",
+            "lock run backup --ttl 10s --wait 1m --permits 3 --lock-delay 1s --grace 0s -- ./backup.sh --ttl 1",
+            "lock run backup --no-wait --owner me --value x --node http://a:1,http://b:1 -- sh -c true",
+            "lock ls pre --json",
+            "lock show backup",
+            "lock evict backup 7 --token t --ca ca.pem",
+            "lock acquire backup --ttl 1m --wait 0s --json",
+            "lock renew backup 7",
+            "lock release backup 7 --token-file t",
+            "lock check backup 7 --token t",
+            "elect run db --candidate me -- ./primary.sh",
+            "elect watch db --json",
+            "elect ls",
+            "elect resign db 7 --token t",
+            "flags set new-ui --on 25% --comment why",
+            "flags set new-ui --on",
+            "flags set new-ui --off --replace",
+            "flags set new-ui --file x.json --token t",
+            "flags set limit --variant low=10 --variant high=1000 --default low",
+            "flags eval new-ui --key user-7 --context country=PE --context age=30 --token t",
+            "flags ls",
+            "flags get new-ui",
+            "flags rm new-ui",
+            "flags history new-ui",
+            "flags watch --json",
+            "fence check orders 7 --token t",
+            "fence show orders",
+            "fence ls",
+        ] {
+            let words = std::iter::once("quipu").chain(line.split(' '));
+            if let Err(error) = Arguments::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_without_sense_are_refused() {
+        for line in [
+            "lock run backup",
+            "lock run backup ./backup.sh",
+            "lock run backup --wait 1s --no-wait -- true",
+            "lock run backup --ttl 10 -- true",
+            "lock run backup --permits 0 -- true",
+            "lock release backup",
+            "flags set new-ui",
+            "flags set new-ui --on 101%",
+            "flags set new-ui --on --off",
+            "flags set limit --variant low=10",
+            "flags set limit --default low",
+            "fence check orders x",
+        ] {
+            let words = std::iter::once("quipu").chain(line.split(' '));
+            assert!(Arguments::try_parse_from(words).is_err(), "{line}");
+        }
+    }
 }

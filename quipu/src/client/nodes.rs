@@ -37,8 +37,15 @@ pub(crate) struct Nodes {
     #[arg(long, value_name = "FILE", global = true, env = "QUIPU_CA")]
     ca: Option<PathBuf>,
     /// The bearer token to show; in the list of processes others can read it, in QUIPU_TOKEN or a file they cannot
-    #[arg(long, value_name = "TOKEN", global = true, env = "QUIPU_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[arg(
+        id = "bearer-token",
+        long = "token",
+        value_name = "TOKEN",
+        global = true,
+        env = "QUIPU_TOKEN",
+        hide_env_values = true
+    )]
+    bearer_token: Option<String>,
     /// A file that holds the bearer token; it is taken before any other
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
@@ -61,7 +68,7 @@ impl Nodes {
         };
         let token = match &self.token_file {
             Some(file) => Some(read(file)?.trim().to_string()),
-            None => self.token.clone(),
+            None => self.bearer_token.clone(),
         };
         if token
             .as_ref()
