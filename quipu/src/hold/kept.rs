@@ -8,9 +8,13 @@
 //! 2. The launcher asks to be killed when the keeper is, and becomes the command.
 
 use super::signals::Signals;
+use super::terminal::{hand_back_to, wait_for_foreground};
 use crate::trouble::{ITSELF, Trouble};
 use clap::Args;
-use rustix::process::{Pid, Signal, getpgrp, getppid, kill_process_group, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpgrp, getpid, getppid, kill_process, kill_process_group,
+    set_parent_process_death_signal, waitid,
+};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -31,13 +35,16 @@ pub(crate) struct Arguments {
     /// Become the command
     #[arg(long)]
     launch: bool,
+    /// The terminal is handed to this process group
+    #[arg(long)]
+    foreground: bool,
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
 
-/// The command under a keeper, which leads a process group of its own.
-pub(super) fn keeper(command: &[OsString]) -> io::Result<Command> {
-    let mut keeper = ourselves(command, &[])?;
+/// The command under a keeper, which leads a process group of its own; one that is about to be put in the foreground.
+pub(super) fn keeper(command: &[OsString], foreground: bool) -> io::Result<Command> {
+    let mut keeper = ourselves(command, if foreground { &["--foreground"] } else { &[] })?;
     keeper.process_group(0);
     Ok(keeper)
 }
@@ -84,24 +91,48 @@ fn keep(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Tells a keeper to give the terminal back, since its command is about to be ended.
+pub(super) const GIVE_TERMINAL_BACK: Signal = Signal::ALARM;
+
 /// Runs the command. The signals of the group are for it; here they only wake us to see whether the parent lives.
 async fn watch_over(arguments: &Arguments) -> io::Result<ExitStatus> {
+    let parent =
+        Pid::from_raw(arguments.parent).ok_or_else(|| io::Error::other("no process has this number"))?;
     let mut signals = Signals::listen()?;
     let mut children = signal(SignalKind::child())?;
+    let mut give_back = signal(SignalKind::from_raw(GIVE_TERMINAL_BACK.as_raw()))?;
+    // Ctrl-Z is for the command. Whoever follows its stops, follows ours.
+    let _stops = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
     follow(arguments.parent, Signal::TERM)?;
+    if arguments.foreground {
+        wait_for_foreground();
+    }
     let mut child: Child = ourselves(&arguments.command, &["--launch"])?.spawn()?;
     loop {
         if is_orphan(arguments.parent) {
             kill_process_group(getpgrp(), Signal::KILL)?;
         }
         if let Some(status) = child.try_wait()? {
+            hand_back_to(parent);
             return Ok(status);
+        }
+        if arguments.foreground && is_stopped(&child) {
+            hand_back_to(parent);
+            // The parent sees that, and stops too, so that its shell takes over.
+            kill_process(getpid(), Signal::STOP)?;
         }
         tokio::select! {
             _ = signals.next() => {}
             _ = children.recv() => {}
+            _ = give_back.recv() => hand_back_to(parent),
         }
     }
+}
+
+/// Whether a child has been stopped since this was asked last.
+pub(super) fn is_stopped(child: &Child) -> bool {
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+    matches!(waitid(WaitId::Pid(Pid::from_child(child)), options), Ok(Some(status)) if status.stopped())
 }
 
 /// A command's exit status as a shell gives it: 128 and the signal's number for one that a signal has ended.

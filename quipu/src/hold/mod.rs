@@ -7,6 +7,7 @@ mod lease;
 mod renew;
 mod signals;
 mod supervise;
+mod terminal;
 
 pub(crate) use kept::{Arguments as KeepArguments, run as keep};
 pub(crate) use kind::{ELECTION, LOCK, Place, Wish};

@@ -1,15 +1,18 @@
 //! Running a command for as long as something is held, and not a moment longer than can be helped.
 
 use super::acquire::Held;
-use super::kept::{keeper, status_of};
+use super::kept::{GIVE_TERMINAL_BACK, is_stopped, keeper, status_of};
 use super::kind::{Grant, Place, Wish};
 use super::lease::{Lease, Moment};
 use super::renew::{Renewal, renew};
 use super::signals::Signals;
+use super::terminal::{hand_to, in_foreground};
 use super::{Options, blocking};
 use crate::client::Client;
 use crate::trouble::{ITSELF, LOST, Trouble};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_current_process_group, kill_process, kill_process_group, waitid,
+};
 use std::future::pending;
 use std::io;
 use std::process::Child;
@@ -35,6 +38,8 @@ struct Running<'a> {
     failed: Option<String>,
     child: Child,
     group: Pid,
+    /// Whether it has been handed the terminal.
+    foreground: bool,
     /// Why it is lost, and when the command is killed; then never again held.
     lost: Option<(String, Moment)>,
     gone: bool,
@@ -51,7 +56,8 @@ pub(super) async fn supervise(
 ) -> Result<u8, Trouble> {
     let failed = |error: io::Error| Trouble::new(ITSELF, format!("the command cannot be started: {error}"));
     let mut children = signal(SignalKind::child()).map_err(failed)?;
-    let child = match start(&wish.place, &held.grant, options) {
+    let foreground = in_foreground();
+    let child = match start(&wish.place, &held.grant, options, foreground) {
         Ok(child) => child,
         Err(error) => {
             give_back(client, &wish.place, &held.grant).await;
@@ -67,12 +73,14 @@ pub(super) async fn supervise(
         renewing: None,
         failed: None,
         group: Pid::from_child(&child),
+        foreground,
         child,
         lost: None,
         gone: false,
         grace: options.grace,
     };
     while !running.has_ended() {
+        running.stop_along();
         let pause = running.look();
         tokio::select! {
             _ = children.recv() => {}
@@ -84,14 +92,18 @@ pub(super) async fn supervise(
     running.end().await
 }
 
-fn start(place: &Place, grant: &Grant, options: &Options) -> io::Result<Child> {
-    let mut command = keeper(&options.command)?;
+fn start(place: &Place, grant: &Grant, options: &Options, foreground: bool) -> io::Result<Child> {
+    let mut command = keeper(&options.command, foreground)?;
     command.env("QUIPU_FENCE", grant.number.to_string()).env("QUIPU_SEQUENCER", &grant.sequencer);
     match place.kind.noun {
         "lock" => command.env("QUIPU_LOCK", &place.name),
         _ => command.env("QUIPU_ELECTION", &place.name).env("QUIPU_TERM", grant.number.to_string()),
     };
-    command.spawn()
+    let keeper = command.spawn()?;
+    if foreground {
+        hand_to(Pid::from_child(&keeper));
+    }
+    Ok(keeper)
 }
 
 /// What a renewal under way comes to; never when none is.
@@ -108,6 +120,20 @@ impl Running<'_> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         // An error means that there is no such child, which only an end explains.
         !matches!(waitid(WaitId::Pid(self.group), options), Ok(None))
+    }
+
+    /// Stops when somebody at the terminal has stopped the command; goes on with it when they let us go on.
+    fn stop_along(&self) {
+        if !self.foreground || !is_stopped(&self.child) {
+            return;
+        }
+        // Our own group, since a shell waits for all of a pipeline. Without a shell that would let us go on, the
+        // operating system drops the signal.
+        let _ = kill_current_process_group(Signal::TSTP);
+        if self.lost.is_none() && Moment::now() < self.lease.deadline() {
+            hand_to(self.group);
+            self.signal_group(Signal::CONT);
+        }
     }
 
     /// Does what is due, and says for how long nothing is.
@@ -157,6 +183,7 @@ impl Running<'_> {
         let Place { kind, name } = self.place;
         crate::complain(&format!("{} {name} is lost: {why}; the command is told to end", kind.noun));
         self.lost = Some((why, Moment::now().after(self.grace)));
+        let _ = kill_process(self.group, GIVE_TERMINAL_BACK);
         self.signal_group(Signal::TERM);
         // One that is stopped would not hear it.
         self.signal_group(Signal::CONT);
