@@ -282,9 +282,7 @@ impl Audience<Coordination> for Ears {
     fn hear(&mut self, event: Event) {
         match self.gateway.hear(event) {
             Some(Event::Members(members)) => self.learn_members(members),
-            Some(Event::Done { id }) => self.control.answered(id, Ok(())),
-            Some(Event::Refused { id, reason }) => self.control.answered(id, Err(reason)),
-            Some(other) => unreachable!("the gateway hears everything of a connection: {other:?}"),
+            Some(other) => self.control.hear(other),
             None => {}
         }
     }

@@ -340,7 +340,7 @@ impl Handler<Coordination> for Books {
                 self.granted += 1;
                 return;
             }
-            Event::Members(_) | Event::Refused { .. } => return,
+            _ => return,
         };
         let client = self.clients.iter_mut().find(|client| client.connection() == Some(connection));
         if let Some(client) = client {
