@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -167,6 +166,13 @@ class Event:
         return json.loads(self.data)
 
 
+def place(event: Event) -> tuple[int, int]:
+    """Where in the log an event is. Two events of one entry are told apart: the first one's id ends in `.0`."""
+    index, _, half = event.id.partition(".")
+    assert half in ("", "0"), event
+    return int(index), 0 if half else 1
+
+
 class Stream:
     """Server-sent events, read as the HTML standard says. Close it, or use it as a context."""
 
@@ -225,8 +231,10 @@ class Stream:
             self._connection.sock.settimeout(left)
         try:
             line = self._answer.readline()
-        except socket.timeout as error:
+        except TimeoutError as error:
             raise TimeoutError("no event in time") from error
+        except http.client.HTTPException as error:
+            raise OSError(f"the stream broke off: {error!r}") from error
         return line.decode().rstrip("\r\n") if line else None
 
     def close(self) -> None:

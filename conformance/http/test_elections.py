@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness.api import Background, Refused, Stream, election, problem
+from harness.api import Background, Refused, Stream, election, place, problem
 
 
 def renew(api, name: str, term: int) -> dict:
@@ -74,23 +74,23 @@ def test_observers_hear_every_change_in_order(apis, name):
         assert [event.json["candidate"] for event in events[::2]] == [f"candidate {turn}" for turn in range(5)]
         assert {event.json["why"] for event in events[1::2]} == {"released"}
         assert all(event.json["name"] == name for event in events)
-    ids = [[int(event.id) for event in events] for events in heard]
+    ids = [[place(event) for event in events] for events in heard]
     assert ids[0] == ids[1] == ids[2] and ids[0] == sorted(ids[0]), "ids are places in the log, the same on every node"
 
 
 def test_an_observer_goes_on_where_it_was_cut_off_on_another_node(apis, name):
     with Stream(apis[0], f"{election(name)}/events") as stream:
         term = apis[0].campaign(name, "ann", ttl_ms=60_000)["term"]
-        last = stream.named("elected").id
+        first = stream.named("elected")
     resign(apis[0], name, term)
     second = apis[1].campaign(name, "bob", ttl_ms=60_000)["term"]
     resign(apis[1], name, second)
     third = apis[2].campaign(name, "eve", ttl_ms=60_000)["term"]
-    with Stream(apis[1], f"{election(name)}/events", last_event_id=last) as stream:
+    with Stream(apis[1], f"{election(name)}/events", last_event_id=first.id) as stream:
         missed = [stream.named("elected", "vacant") for _ in range(4)]
     told = [(event.name, event.json["term"]) for event in missed]
     assert told == [("vacant", term), ("elected", second), ("vacant", second), ("elected", third)]
-    assert all(int(event.id) > int(last) for event in missed)
+    assert all(place(event) > place(first) for event in missed)
 
 
 def test_an_observer_who_comes_late_is_told_the_state(api, name):
