@@ -15,11 +15,20 @@ pub(super) const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// A protocol of ours that replicates commands.
 pub(super) trait Replicating: Protocol {
-    /// How many commands a replica applies that is told this.
-    fn applied(event: Self::Event) -> Result<u64, Failure>;
+    /// Counts the commands that a replica applies when it is told this.
+    fn count(event: Self::Event, tally: &mut Tally);
 
     /// Whether this replica leads, and is ready for commands.
     fn leads(&self) -> bool;
+}
+
+/// What a replica has been told.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Commands that it has applied.
+    pub(super) applied: u64,
+    /// What must not happen in a group without faults.
+    pub(super) failure: Option<String>,
 }
 
 /// All replicas of a group, in one thread.
@@ -38,7 +47,7 @@ struct Replica<P: Replicating> {
     timers: BTreeMap<P::Timer, Time>,
     synced: SyncPoint,
     inputs: u64,
-    applied: u64,
+    tally: Tally,
 }
 
 impl<P: Replicating> Replicas<P> {
@@ -46,7 +55,7 @@ impl<P: Replicating> Replicas<P> {
     pub(super) fn elect(config: impl Fn(NodeId) -> P::Config) -> Result<Self, Failure> {
         let mut group: Self = Replicas { replicas: Vec::new(), leader: 0, now: Time::ZERO, requests: 0 };
         for id in ids() {
-            group.replicas.push(Replica::start(id, config(id))?);
+            group.replicas.push(Replica::start(id, config(id)));
         }
         for _ in 0..1000 {
             group.pass_time(HEARTBEAT / 10)?;
@@ -61,13 +70,13 @@ impl<P: Replicating> Replicas<P> {
     /// Asks the leader `batch` times at once, and returns when it has applied as many commands.
     pub(super) fn commit(&mut self, batch: usize, request: impl Fn() -> P::Request) -> Result<(), Failure> {
         let leader = &mut self.replicas[self.leader];
-        let due = leader.applied + batch as u64;
+        let due = leader.tally.applied + batch as u64;
         for _ in 0..batch {
             self.requests += 1;
-            leader.step(Input::Request { id: RequestId(self.requests), request: request() }, self.now)?;
+            leader.step(Input::Request { id: RequestId(self.requests), request: request() }, self.now);
         }
         self.deliver_all()?;
-        if self.replicas[self.leader].applied != due {
+        if self.replicas[self.leader].tally.applied != due {
             return Err("ours did not commit what was proposed".into());
         }
         Ok(())
@@ -76,7 +85,7 @@ impl<P: Replicating> Replicas<P> {
     /// How many commands each replica has applied, after a heartbeat.
     pub(super) fn settle(&mut self) -> Result<[u64; REPLICAS], Failure> {
         self.pass_time(HEARTBEAT)?;
-        Ok(std::array::from_fn(|number| self.replicas[number].applied))
+        Ok(std::array::from_fn(|number| self.replicas[number].tally.applied))
     }
 
     fn pass_time(&mut self, time: Duration) -> Result<(), Failure> {
@@ -91,7 +100,10 @@ impl<P: Replicating> Replicas<P> {
             let mut busy = false;
             for number in 0..REPLICAS {
                 let replica = &mut self.replicas[number];
-                replica.turn(self.now)?;
+                replica.turn(self.now);
+                if let Some(failure) = replica.tally.failure.take() {
+                    return Err(failure.into());
+                }
                 let from = NodeId(number as u64 + 1);
                 let mut outbox = std::mem::take(&mut replica.outbox);
                 for (to, message) in outbox.drain(..) {
@@ -108,7 +120,7 @@ impl<P: Replicating> Replicas<P> {
 }
 
 impl<P: Replicating> Replica<P> {
-    fn start(id: NodeId, config: P::Config) -> Result<Self, Failure> {
+    fn start(id: NodeId, config: P::Config) -> Self {
         let mut env = Env::new(id.0);
         let node = P::start(config, Durable::default(), &mut env);
         let mut replica = Replica {
@@ -119,39 +131,39 @@ impl<P: Replicating> Replica<P> {
             timers: BTreeMap::new(),
             synced: SyncPoint::NONE,
             inputs: 0,
-            applied: 0,
+            tally: Tally::default(),
         };
-        replica.take_effects()?;
-        Ok(replica)
+        replica.take_effects();
+        replica
     }
 
     /// Handles what waits, and syncs, until there is nothing left to do. What it says is released afterwards.
-    fn turn(&mut self, now: Time) -> Result<(), Failure> {
+    fn turn(&mut self, now: Time) {
         loop {
             while let Some((from, message)) = self.inbox.pop_front() {
-                self.step(Input::Message { from, message }, now)?;
+                self.step(Input::Message { from, message }, now);
             }
             let due = self.timers.iter().find(|(_, at)| **at <= now).map(|(timer, _)| *timer);
             if let Some(timer) = due {
                 self.timers.remove(&timer);
-                self.step(Input::Timer(timer), now)?;
+                self.step(Input::Timer(timer), now);
             } else if self.env.tail() > self.synced {
                 self.synced = self.env.tail();
-                self.step(Input::Synced(self.synced), now)?;
+                self.step(Input::Synced(self.synced), now);
             } else {
-                return Ok(());
+                return;
             }
         }
     }
 
-    fn step(&mut self, input: Input<P>, now: Time) -> Result<(), Failure> {
+    fn step(&mut self, input: Input<P>, now: Time) {
         self.inputs += 1;
         self.env.begin(now, WallTime(0), EventId(self.inputs));
         self.node.step(input, &mut self.env);
-        self.take_effects()
+        self.take_effects();
     }
 
-    fn take_effects(&mut self) -> Result<(), Failure> {
+    fn take_effects(&mut self) {
         for effect in self.env.drain() {
             match effect {
                 // Everything persisted in a turn is synced before its messages are released.
@@ -159,14 +171,14 @@ impl<P: Replicating> Replica<P> {
                 Effect::Persist(record) => drop(black_box(record)),
                 Effect::SetTimer { timer, at } => drop(self.timers.insert(timer, at)),
                 Effect::CancelTimer(timer) => drop(self.timers.remove(&timer)),
-                Effect::Emit(emitted) => self.applied += P::applied(emitted.event)?,
+                Effect::Emit(emitted) => P::count(emitted.event, &mut self.tally),
                 Effect::Because(_) => {}
                 Effect::Fetch { stream, index } => {
-                    return Err(format!("nothing is on disk, yet {stream:?} is read at {index}").into());
+                    let failure = format!("nothing is on disk, yet {stream:?} is read at {index}");
+                    self.tally.failure = Some(failure);
                 }
             }
         }
-        Ok(())
     }
 }
 

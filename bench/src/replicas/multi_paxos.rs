@@ -1,6 +1,6 @@
 //! Our reference Multi-Paxos.
 
-use super::driver::{HEARTBEAT, Replicas, Replicating, ids};
+use super::driver::{HEARTBEAT, Replicas, Replicating, Tally, ids};
 use super::{Group, Library, REPLICAS, command};
 use crate::Failure;
 use bytes::Bytes;
@@ -37,16 +37,16 @@ fn config(id: NodeId) -> Config {
 }
 
 impl Replicating for MultiPaxos<Bytes> {
-    fn applied(event: Event<Bytes>) -> Result<u64, Failure> {
+    fn count(event: Event<Bytes>, tally: &mut Tally) {
         match event {
             Event::Chosen { batch, .. } => {
                 for command in batch.iter() {
                     black_box(command);
+                    tally.applied += 1;
                 }
-                Ok(batch.len() as u64)
             }
-            Event::Refused { .. } => Err("our Multi-Paxos refused a command".into()),
-            _ => Ok(0),
+            Event::Refused { .. } => tally.failure = Some("our Multi-Paxos refused a command".to_owned()),
+            _ => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Our Raft.
 
-use super::driver::{HEARTBEAT, Replicas, Replicating, ids};
+use super::driver::{HEARTBEAT, Replicas, Replicating, Tally, ids};
 use super::{Group, Library, REPLICAS, command};
 use crate::Failure;
 use quipu_base::NodeId;
@@ -37,15 +37,18 @@ fn config(id: NodeId) -> Config {
 }
 
 impl Replicating for Raft {
-    fn applied(event: Event) -> Result<u64, Failure> {
+    fn count(event: Event, tally: &mut Tally) {
         match event {
             Event::Committed(entry) => {
-                let Payload::Command(bytes) = entry.payload else { return Ok(0) };
-                black_box(bytes);
-                Ok(1)
+                if let Payload::Command(bytes) = entry.payload {
+                    black_box(bytes);
+                    tally.applied += 1;
+                }
             }
-            Event::Refused { refusal, .. } => Err(format!("ours refused a command: {refusal:?}").into()),
-            _ => Ok(0),
+            Event::Refused { refusal, .. } => {
+                tally.failure = Some(format!("ours refused a command: {refusal:?}"));
+            }
+            _ => {}
         }
     }
 
