@@ -26,8 +26,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The text of `/metrics`.
-    pub fn exposition(&self) -> String {
+    /// The text of `/metrics`. The HTTP port counts its own, and adds it with `more`.
+    pub(crate) fn exposition(&self, more: impl FnOnce(&mut Exposition)) -> String {
         let mut out = Exposition::new();
         let core = self.control.core().borrow();
         let report = core.report();
@@ -38,6 +38,7 @@ impl Metrics {
         self.reactor(&mut out);
         self.journal(&mut out);
         self.transport(&mut out);
+        more(&mut out);
         process_metrics(&mut out);
         out.finish()
     }
@@ -245,7 +246,7 @@ fn process_metrics(out: &mut Exposition) {
     out.gauge("process_start_time_seconds", "When the process started.").float(&[], process.started);
 }
 
-fn by_reason(mut family: crate::exposition::Family<'_>, counts: &BTreeMap<&'static str, u64>) {
+pub(crate) fn by_reason(mut family: crate::exposition::Family<'_>, counts: &BTreeMap<&'static str, u64>) {
     for (reason, count) in counts {
         family.value(&[("reason", reason)], *count);
     }

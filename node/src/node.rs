@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::Control;
 use crate::gateway::{self, Gateway};
-use crate::http::Http;
+use crate::http::{Access, Http, HttpLimits};
 use crate::journal::{Journal, JournalError, Options, Writer};
 use crate::metrics::Metrics;
 use crate::reactor::{Audience, Inbox, Parts, Reactor, Synced, decode_records};
@@ -155,7 +155,9 @@ async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), No
         outbound: outbound.clone(),
         inbound: inbound.counters(),
     });
-    let http = Http::new(control.clone(), metrics, config.node.cluster.clone(), clock);
+    let cluster = config.node.cluster.clone();
+    let limits = HttpLimits::default();
+    let http = Http::new(control.clone(), metrics, cluster, clock, Access::open(), limits);
     let watchman = Watchman::new(control.clone(), repaired, was_damaged, clock);
     let listening = [
         spawn_local(inbound.clone().listen(listeners.peer)),
@@ -222,6 +224,7 @@ fn service_config(config: &Config) -> coordination::Config {
         patience: timing.patience_ms.duration(),
         super_digest: config.zookeeper.super_digest.clone(),
         linearizable_reads: config.zookeeper.linearizable_reads,
+        features: &coordination::Feature::ALL,
         tree: quipu_machines::tree::Settings::default(),
         planted: raft::Planted::default(),
     }
@@ -282,9 +285,7 @@ impl Audience<Coordination> for Ears {
     fn hear(&mut self, event: Event) {
         match self.gateway.hear(event) {
             Some(Event::Members(members)) => self.learn_members(members),
-            Some(Event::Done { id }) => self.control.answered(id, Ok(())),
-            Some(Event::Refused { id, reason }) => self.control.answered(id, Err(reason)),
-            Some(other) => unreachable!("the gateway hears everything of a connection: {other:?}"),
+            Some(other) => self.control.hear(other),
             None => {}
         }
     }
