@@ -222,6 +222,7 @@ fn service_config(config: &Config) -> coordination::Config {
         patience: timing.patience_ms.duration(),
         super_digest: config.zookeeper.super_digest.clone(),
         linearizable_reads: config.zookeeper.linearizable_reads,
+        features: &coordination::Feature::ALL,
         tree: quipu_machines::tree::Settings::default(),
         planted: raft::Planted::default(),
     }
@@ -282,9 +283,7 @@ impl Audience<Coordination> for Ears {
     fn hear(&mut self, event: Event) {
         match self.gateway.hear(event) {
             Some(Event::Members(members)) => self.learn_members(members),
-            Some(Event::Done { id }) => self.control.answered(id, Ok(())),
-            Some(Event::Refused { id, reason }) => self.control.answered(id, Err(reason)),
-            Some(other) => unreachable!("the gateway hears everything of a connection: {other:?}"),
+            Some(other) => self.control.hear(other),
             None => {}
         }
     }
