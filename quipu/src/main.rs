@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod certs;
 mod dev;
 mod http;
 #[cfg(feature = "lab")]
@@ -10,6 +11,7 @@ mod member;
 mod start;
 mod status;
 mod table;
+mod tokens;
 
 use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
@@ -42,6 +44,12 @@ enum Command {
     #[cfg(feature = "lab")]
     #[command(subcommand)]
     Lab(lab::Command),
+    /// Make the certificates that nodes and clients know each other by
+    #[command(subcommand)]
+    Certs(certs::Command),
+    /// Make tokens for HTTP clients
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// Print or check configuration files
     #[command(subcommand)]
     Config(start::ConfigCommand),
@@ -59,6 +67,8 @@ fn main() -> ExitCode {
         Command::Member(arguments) => member::run(&arguments),
         #[cfg(feature = "lab")]
         Command::Lab(command) => return lab::run(&command).unwrap_or_else(fail),
+        Command::Certs(command) => certs::run(&command),
+        Command::Tokens(command) => tokens::run(&command),
         Command::Config(command) => start::config(&command),
     };
     result.map_or_else(fail, |()| ExitCode::SUCCESS)

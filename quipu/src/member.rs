@@ -133,11 +133,12 @@ struct Operator {
     deadline: Instant,
 }
 
-/// What a node's refusal says.
+/// The code and the detail of a node's refusal, which is a problem as RFC 9457 has them.
 fn refusal_of(answer: &Answer) -> (String, String) {
     let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let text = |key: &str| value[key].as_str().unwrap_or_default().to_string();
-    (text("error"), text("message"))
+    let text = |key: &str| value[key].as_str().unwrap_or_default();
+    let code = text("type").strip_prefix("urn:quipu:problem:").unwrap_or_default();
+    (code.to_string(), text("detail").to_string())
 }
 
 impl Operator {
@@ -162,14 +163,14 @@ impl Operator {
             let (code, message) = match ask(method, address, path, body) {
                 Ok(answer) if answer.status == 200 => return Ok(()),
                 Ok(answer) => refusal_of(&answer),
-                Err(message) => ("no_leader".into(), message),
+                Err(message) => ("no-leader".into(), message),
             };
             asked += 1;
             match code.as_str() {
-                "already_done" => return Ok(()),
+                "already-done" => return Ok(()),
                 // What was asked before did happen, only nobody said so.
-                "unknown_member" if method == "DELETE" && asked > 1 => return Ok(()),
-                "no_leader" | "change_in_progress" | "not_caught_up" | "unknown" => meanwhile(&code),
+                "unknown-member" if method == "DELETE" && asked > 1 => return Ok(()),
+                "no-leader" | "change-in-progress" | "not-caught-up" | "unknown" => meanwhile(&code),
                 _ => return Err(message),
             }
             if Instant::now() >= self.deadline {
@@ -184,8 +185,8 @@ impl Operator {
     fn promote(&self, id: u64) -> Result<(), Failure> {
         let mut shown = String::new();
         self.wish("POST", &format!("/v1/members/{id}/promote"), None, &mut |code| {
-            let progress = if code == "not_caught_up" { self.progress(id) } else { None };
-            let line = progress.unwrap_or_else(|| format!("waiting: {}", code.replace('_', " ")));
+            let progress = if code == "not-caught-up" { self.progress(id) } else { None };
+            let line = progress.unwrap_or_else(|| format!("waiting: {}", code.replace('-', " ")));
             if line != shown {
                 eprintln!("{line}");
                 shown = line;

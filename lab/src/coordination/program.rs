@@ -324,6 +324,8 @@ impl CoordinationProgram {
             patience: 20 * ROUND,
             super_digest: None,
             linearizable_reads: true,
+            // Whoever needs no new feature need not be told about any: what is promised here is older.
+            features: &[],
             tree: tree::Settings { planted: self.planted_in_tree, ..tree::Settings::default() },
             planted: self.planted,
         }
