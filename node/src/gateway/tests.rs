@@ -384,8 +384,8 @@ fn operators_are_answered_over_http() {
     let status: crate::status::Status = serde_json::from_str(body).expect("a status");
     assert_eq!((status.id, status.role.as_str(), status.leader), (1, "leader", Some(1)));
     assert!(status.ready && status.members.len() == 1);
-    assert!(node.http("DELETE", "/v1/members/9").contains("\"unknown_member\""));
-    assert!(node.http("DELETE", "/v1/members/x").contains("\"bad_request\""));
-    assert!(node.http("POST", "/v1/members").contains("\"bad_request\""));
+    assert!(node.http("DELETE", "/v1/members/9").contains("urn:quipu:problem:unknown-member"));
+    assert!(node.http("DELETE", "/v1/members/x").contains("urn:quipu:problem:bad-request"));
+    assert!(node.http("POST", "/v1/members").contains("urn:quipu:problem:bad-request"));
     assert!(node.http("DELETE", "/v1/members/1").starts_with("HTTP/1.1 400"));
 }
