@@ -18,6 +18,7 @@
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod doors;
 mod exposition;
 pub mod gateway;
 pub mod http;
@@ -25,6 +26,7 @@ pub mod journal;
 pub mod latency;
 pub mod log;
 pub mod metrics;
+pub mod news;
 pub mod node;
 pub mod process;
 pub mod reactor;
@@ -32,6 +34,13 @@ mod shutdown;
 pub mod status;
 pub mod transport;
 mod watchman;
+
+/// Ends the process, since this program must not go on in this cluster.
+pub fn refuse_to_go_on(why: &str) -> ! {
+    tracing::error!(why, "ending this process");
+    eprintln!("quipu: {why}");
+    std::process::exit(1)
+}
 
 /// Ends the process at once, without unwinding or flushing: what is on disk is unknown, or what came back from it
 /// is not what was written. Nothing this process goes on to say could be trusted.

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::doors::DoorCounters;
 use crate::exposition::Exposition;
 use crate::journal::Writer;
 use crate::latency::Summary;
@@ -23,6 +24,7 @@ pub struct Metrics {
     pub(crate) journal: Rc<RefCell<Writer>>,
     pub(crate) outbound: Rc<Outbound>,
     pub(crate) inbound: Rc<InboundCounters>,
+    pub(crate) doors: Rc<DoorCounters>,
 }
 
 impl Metrics {
@@ -172,6 +174,11 @@ impl Metrics {
             .value(&[], self.inbound.refused.get());
         out.counter("quipu_peers_malformed_total", "Connections of peers closed since they sent nonsense.")
             .value(&[], self.inbound.malformed.get());
+        let mut failed =
+            out.counter("quipu_tls_handshakes_failed_total", "TLS handshakes that came to nothing.");
+        for ((listener, reason), count) in &*self.doors.failed.borrow() {
+            failed.value(&[("listener", listener), ("reason", reason)], *count);
+        }
     }
 }
 

@@ -260,9 +260,7 @@ impl Client {
                 assert!(reason != CloseReason::ProtocolViolation, "the client kept to the protocol");
                 self.connection = None;
             }
-            Event::Members(_) | Event::Done { .. } | Event::Refused { .. } => {
-                panic!("{event:?} is not for clients")
-            }
+            other => panic!("{other:?} is not for clients"),
         }
     }
 

@@ -116,6 +116,7 @@ const SPEC: Spec = Spec {
     recoveries: 1,
     delays: 0,
     skews: 0,
+    pauses: 0,
     reach: 2,
     cuts: 2,
     cut: 20,
@@ -324,6 +325,8 @@ impl CoordinationProgram {
             patience: 20 * ROUND,
             super_digest: None,
             linearizable_reads: true,
+            // Whoever needs no new feature need not be told about any: what is promised here is older.
+            features: &[],
             tree: tree::Settings { planted: self.planted_in_tree, ..tree::Settings::default() },
             planted: self.planted,
         }

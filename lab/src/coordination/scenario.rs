@@ -12,7 +12,9 @@ use crate::sim::{
 use quipu_base::{NodeId, RequestId};
 use quipu_machines::tree;
 use quipu_protocols::raft::{Lease, Planted};
-use quipu_services::coordination::{Administer, Config, Coordination, Event, Member, Message, Request};
+use quipu_services::coordination::{
+    Administer, Config, Coordination, Event, Feature, Member, Message, Request,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -186,6 +188,7 @@ impl CoordinationScenario {
             patience: Duration::from_secs(2),
             super_digest: None,
             linearizable_reads: options.linearizable_reads,
+            features: &Feature::ALL,
             tree: tree::Settings { planted: options.planted_in_tree, ..tree::Settings::default() },
             planted: options.planted,
         }
@@ -340,7 +343,7 @@ impl Handler<Coordination> for Books {
                 self.granted += 1;
                 return;
             }
-            Event::Members(_) | Event::Refused { .. } => return,
+            _ => return,
         };
         let client = self.clients.iter_mut().find(|client| client.connection() == Some(connection));
         if let Some(client) = client {

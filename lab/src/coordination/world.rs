@@ -114,7 +114,9 @@ impl World<'_> {
             | Request::Operation { connection, .. }
             | Request::Garbled { connection, .. }
             | Request::Disconnect { connection } => *connection,
-            Request::Suspect(_) | Request::Administer(_) => return delay,
+            Request::Suspect(_) | Request::Administer(_) | Request::Ask(_) | Request::Confirm => {
+                return delay;
+            }
         };
         let last = self.sockets.arrivals.entry(connection).or_insert(0);
         *last = (now + delay).max(*last + 1);

@@ -96,7 +96,7 @@ impl Locks {
             Command::Acquire { name, claim, terms } => self.acquire(name, claim, terms, told),
             Command::Renew { name, token } => self.renew(name, *token),
             Command::Release { name, token } => self.end(name, *token, End::Released, told),
-            Command::Withdraw { name, request } => self.withdraw(name, request),
+            Command::Withdraw { name, request } => self.withdraw(name, request, told),
             Command::Expire { name, token, renewals } => self.expire(name, *token, *renewals, told),
             Command::Rested { name, token } => self.rested(name, *token, told),
             Command::Evict { name, token } => self.end(name, *token, End::Evicted, told),
@@ -116,7 +116,7 @@ impl Locks {
     }
 
     /// Locks that are not free whose names come after this one, in order.
-    pub fn locks_after(&self, name: &str) -> impl Iterator<Item = (&SmolStr, &Lock)> {
+    pub fn locks_after(&self, name: &str) -> impl Iterator<Item = (&SmolStr, &Lock)> + use<'_> {
         use core::ops::Bound::{Excluded, Unbounded};
         self.locks.range::<str, _>((Excluded(name), Unbounded))
     }
@@ -124,6 +124,27 @@ impl Locks {
     /// The grant of this token, if it is still held.
     pub fn grant(&self, name: &str, token: Token) -> Option<&Grant> {
         self.locks.get(name)?.holders.get(&token)
+    }
+
+    /// How many locks are not free.
+    pub fn len(&self) -> usize {
+        self.locks.len()
+    }
+
+    /// Whether nobody has ever asked for anything: neither locks nor fences nor requests to remember.
+    pub fn is_empty(&self) -> bool {
+        self.locks.is_empty() && self.fences.is_empty() && self.ended.is_empty()
+    }
+
+    /// How many resources have a fence.
+    pub fn fence_count(&self) -> usize {
+        self.fences.len()
+    }
+
+    /// Resources with a fence whose names come after this one, in order.
+    pub fn fences_after(&self, resource: &str) -> impl Iterator<Item = (&SmolStr, &Fence)> + use<'_> {
+        use core::ops::Bound::{Excluded, Unbounded};
+        self.fences.range::<str, _>((Excluded(resource), Unbounded))
     }
 
     /// A resource's register; a resource that nobody has shown a token for lets every token pass.
@@ -200,10 +221,16 @@ impl Locks {
         Ok(Outcome::Granted(grant.clone()))
     }
 
-    fn withdraw(&mut self, name: &str, request: &RequestKey) -> Result<Outcome, Refusal> {
+    fn withdraw(
+        &mut self,
+        name: &SmolStr,
+        request: &RequestKey,
+        told: &mut dyn FnMut(Event),
+    ) -> Result<Outcome, Refusal> {
         let lock = self.locks.get_mut(name).ok_or(Refusal::NotWaiting)?;
         let place = lock.waiters.iter().position(|waiter| waiter.claim.request == *request);
         lock.waiters.remove(place.ok_or(Refusal::NotWaiting)?);
+        told(Event::Withdrawn { name: name.clone(), request: request.clone() });
         Ok(Outcome::Done)
     }
 

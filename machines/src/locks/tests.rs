@@ -56,7 +56,7 @@ impl Rig {
     fn granted_to(&self) -> Vec<(&str, Token)> {
         let granted = self.events.iter().filter_map(|event| match event {
             Event::Granted { grant, .. } => Some((grant.claim.request.as_str(), grant.token)),
-            Event::Ended { .. } => None,
+            Event::Ended { .. } | Event::Withdrawn { .. } => None,
         });
         granted.collect()
     }
@@ -282,6 +282,7 @@ fn each_token_is_ended_before_too_many_hold_it(events: &[Event]) {
                 assert!(holders.len() <= if name == "lock 0" { 2 } else { 1 });
             }
             Event::Ended { name, token, .. } => assert!(holders.entry(name).or_default().remove(token)),
+            Event::Withdrawn { .. } => {}
         }
     }
 }

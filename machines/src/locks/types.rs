@@ -180,6 +180,22 @@ pub enum Event {
         /// Why.
         why: End,
     },
+    /// Somebody left the queue without having been granted the lock.
+    Withdrawn {
+        /// The lock.
+        name: SmolStr,
+        /// The request.
+        request: RequestKey,
+    },
+}
+
+impl Event {
+    /// The lock that it is about.
+    pub fn name(&self) -> &SmolStr {
+        match self {
+            Event::Granted { name, .. } | Event::Ended { name, .. } | Event::Withdrawn { name, .. } => name,
+        }
+    }
 }
 
 /// Why a grant has ended.

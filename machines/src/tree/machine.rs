@@ -8,7 +8,8 @@ use super::path;
 use super::snapshot::Snapshot;
 use super::store::Store;
 use super::types::{
-    Acl, Attachment, Change, Command, Identity, MultiError, Op, OpResult, Outcome, SessionId, Write,
+    Acl, Attachment, Change, Command, CreateMode, Error, Identity, MultiError, Op, OpResult, Outcome,
+    SessionId, Write,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -127,6 +128,29 @@ impl Tree {
                 Outcome::Done
             }
         }
+    }
+
+    /// Carries out a change that is no session's, of one log entry like [`Tree::apply`]: all of it or nothing, each op
+    /// seeing those before it, in the name of `who`. There is no session whose end could take ephemeral nodes away.
+    ///
+    /// # Errors
+    ///
+    /// The first op that fails, and how; an ephemeral one fails with [`Error::BadArguments`](super::Error::BadArguments).
+    pub fn change(
+        &mut self,
+        zxid: i64,
+        time: i64,
+        ops: &[Op],
+        who: &[Identity],
+        changed: Changed<'_>,
+    ) -> Result<Vec<OpResult>, MultiError> {
+        self.skip(zxid);
+        self.clock = self.clock.max(time);
+        if let Some(at) = ops.iter().position(needs_session) {
+            return Err(MultiError { at, error: Error::BadArguments });
+        }
+        let caller = self.caller(Some((SessionId(0), who)));
+        self.store.run_all(ops, &caller, changed)
     }
 
     /// Passes over a log entry that carries no command.
@@ -258,6 +282,11 @@ impl Tree {
             snapshot.note_session(id, self.sessions.get(&id));
         }
     }
+}
+
+fn needs_session(op: &Op) -> bool {
+    let ephemeral = |mode| matches!(mode, CreateMode::Ephemeral | CreateMode::EphemeralSequential);
+    matches!(op, Op::Create { mode, .. } if ephemeral(*mode))
 }
 
 impl Store {

@@ -56,6 +56,11 @@ pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod call;
 mod counters;
+mod elections;
+mod fences;
+mod grants;
+mod locks;
+mod observe;
 mod openapi;
 mod operator;
 pub(crate) mod page;
@@ -64,6 +69,7 @@ mod patience;
 pub(crate) mod problem;
 mod routes;
 pub(crate) mod sse;
+mod tree;
 pub(crate) mod values;
 
 pub use access::{Access, Role, Token};
@@ -152,11 +158,12 @@ pub struct Http {
 
 /// All routes.
 fn table() -> Table {
-    Table::default().with(
-        "operator",
-        "Metrics, health, status, and changes of the cluster.",
-        operator::routes(),
-    )
+    Table::default()
+        .with("operator", "Metrics, health, status, and changes of the cluster.", operator::routes())
+        .with("locks", "Locks with leases, queues and fencing tokens.", locks::routes())
+        .with("elections", "A leader among candidates; the term is a fencing token.", elections::routes())
+        .with("fences", "The greatest token that was shown, for each resource.", fences::routes())
+        .with("tree", "The nodes that ZooKeeper's clients know.", tree::routes())
 }
 
 /// A connection's place among those that may be open.

@@ -57,7 +57,7 @@ impl Event {
     }
 
     /// What a client that comes back says it saw last.
-    pub(crate) fn id(mut self, id: u64) -> Self {
+    pub(crate) fn id(mut self, id: impl std::fmt::Display) -> Self {
         let _ = writeln!(self.text, "id: {id}");
         self
     }

@@ -171,6 +171,9 @@ impl Coordination {
     }
 
     fn has_caught_up(&self, node: NodeId, now: Time) -> bool {
+        if !self.understands_all(node, now) {
+            return false;
+        }
         let raft = self.raft();
         let follower = raft.followers(now).find(|(known, ..)| *known == node);
         follower

@@ -2,14 +2,15 @@
 
 use super::clients::{Answer, Phase, Work};
 use super::convert::answer_of;
+use super::features::FLAGS_PATH;
 use super::members;
 use super::service::Coordination;
-use super::stamped::unstamp;
+use super::stamped::{Carried, unstamp};
 use super::types::{CloseReason, Connection, Event};
 use alloc::string::String;
 use alloc::vec::Vec;
 use quipu_base::{Env, NodeId};
-use quipu_machines::tree::{Attachment, Change, Command, Outcome, SessionId, Watcher};
+use quipu_machines::tree::{Attachment, Change, Command, Outcome, SessionId, Tree, Watcher};
 use quipu_protocols::raft::{self, Entry, Payload};
 
 impl Coordination {
@@ -22,7 +23,8 @@ impl Coordination {
             Payload::Noop => self.tree.skip(zxid),
             Payload::Membership(membership) => self.apply_membership(zxid, &membership, env),
             Payload::Command(payload) => match unstamp(payload) {
-                Ok((time, command)) => {
+                Ok((time, Carried::Errand(errand))) => self.apply_errand(entry.index, time, errand, env),
+                Ok((time, Carried::Tree(command))) => {
                     let outcome = self.apply_command(zxid, time, &command, env);
                     self.settle(zxid, &command, outcome, env);
                 }
@@ -35,20 +37,40 @@ impl Coordination {
         }
     }
 
-    fn apply_command(&mut self, zxid: i64, time: i64, command: &Command, env: &mut Env<Self>) -> Outcome {
+    pub(super) fn apply_command(
+        &mut self,
+        zxid: i64,
+        time: i64,
+        command: &Command,
+        env: &mut Env<Self>,
+    ) -> Outcome {
+        self.change_tree(zxid, env, |tree, changed| tree.apply(zxid, time, command, changed))
+    }
+
+    /// Lets something change the tree, and tells whoever waits for what has changed.
+    pub(super) fn change_tree<R>(
+        &mut self,
+        zxid: i64,
+        env: &mut Env<Self>,
+        apply: impl FnOnce(&mut Tree, &mut dyn FnMut(&str, Change)) -> R,
+    ) -> R {
         let mut events: Vec<(Watcher, Change, String)> = Vec::new();
-        let mut settings_changed = false;
+        let (mut settings_changed, mut flags_changed) = (false, false);
         let watches = &mut self.watches;
-        let outcome = self.tree.apply(zxid, time, command, &mut |path, change| {
+        let outcome = apply(&mut self.tree, &mut |path, change| {
             let told = watches.trigger(path, change).into_iter();
             events.extend(told.map(|watcher| (watcher, change, String::from(path))));
             settings_changed |= path == members::SETTING_LINEARIZABLE_READS;
+            flags_changed |= path.starts_with(FLAGS_PATH);
         });
         for (watcher, change, path) in events {
             self.tell_watcher(zxid, watcher, change, path, env);
         }
         if settings_changed {
             self.reread_settings();
+        }
+        if flags_changed {
+            self.flags_changed(zxid, env);
         }
         outcome
     }
@@ -69,6 +91,14 @@ impl Coordination {
         }
         self.counters.watch_events += 1;
         env.emit(Event::Watch { connection, zxid, change, path });
+    }
+
+    pub(super) fn flags_changed(&mut self, zxid: i64, env: &mut Env<Self>) {
+        self.reread_features();
+        if let Some(name) = self.unknown_feature() {
+            env.emit(Event::UnknownFeature(name));
+        }
+        env.emit(Event::FlagsChanged { zxid });
     }
 
     pub(super) fn reread_settings(&mut self) {

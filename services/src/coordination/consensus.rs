@@ -1,13 +1,15 @@
 //! Between this service and Raft: what goes down, what comes up.
 
+use super::ask::Answer;
 use super::members;
 use super::message::{Message, Timer};
 use super::service::{Asked, Coordination, GROUP, Waiter};
 use super::types::{CloseReason, Event, RefusalReason};
 use alloc::vec::Vec;
+use core::time::Duration;
 use quipu_base::codec::Codec;
 use quipu_base::{Embed, Env, Input, NodeId, Protocol, RequestId, StreamId};
-use quipu_machines::tree::{Command, Tree};
+use quipu_machines::tree::Command;
 use quipu_protocols::raft::{self, GroupRecord, Groups, GroupsMessage, GroupsRequest, Refusal, Role};
 
 /// Raft's effects among the service's: the service has no records of its own, so streams keep their names.
@@ -111,10 +113,13 @@ impl Coordination {
             self.begin_to_serve(env);
         } else if !self.serves() {
             self.clocks.clear();
+            self.lock_clocks.clear();
+            self.features.clear();
             self.forget_admission();
         }
         if leader_changed && leader.is_some() {
             self.resend_all(env);
+            self.resend_asks(Duration::ZERO, env);
             self.touch_everyone();
             self.answer_pings(env);
         }
@@ -128,6 +133,7 @@ impl Coordination {
     /// A new leader gives every session its full timeout again, and lays the foundation of a new cluster.
     fn begin_to_serve(&mut self, env: &mut Env<Self>) {
         self.clocks.clear();
+        self.lock_clocks.start(&self.locks, env.now());
         for (session, state) in self.tree.sessions() {
             self.clocks.touch(session, state.timeout_ms, env.now());
         }
@@ -249,14 +255,13 @@ impl Coordination {
         for waiter in self.rounds.applied(self.tree.last_zxid() as u64) {
             match waiter {
                 Waiter::Readiness => self.ready = true,
+                Waiter::Question(id) => {
+                    let index = self.tree.last_zxid() as u64;
+                    env.emit(Event::Answered { id, result: Ok((index, Answer::Confirmed)) });
+                }
                 Waiter::Connection(connection) => self.round_confirmed(connection, env),
             }
         }
-    }
-
-    /// Forgets what the machine was: a snapshot takes its place.
-    pub(super) fn replace_tree(&mut self, tree: Tree) {
-        self.tree = tree;
     }
 }
 

@@ -29,12 +29,16 @@
 
 mod administer;
 mod apply;
+mod ask;
 mod clients;
 mod clocks;
 mod consensus;
 mod convert;
+mod errands;
+mod features;
 mod handshake;
 mod lineage;
+mod lock_clocks;
 mod members;
 mod message;
 mod operations;
@@ -46,6 +50,9 @@ mod snapshots;
 mod stamped;
 mod types;
 
+pub use ask::{Answer, Ask, Change, ChangeError, NotDone};
+pub use errands::grant_path;
+pub use features::Feature;
 pub use message::{Message, Timer};
 pub use service::{ConnectionReport, Coordination, GROUP};
 pub use types::{

@@ -10,10 +10,10 @@ use quipu_base::{Env, Time};
 use quipu_machines::tree::{Command, SessionId};
 
 /// A command that has not been applied for this long is sent again: the leader may have dropped it.
-const RESEND_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RESEND_AFTER: Duration = Duration::from_secs(5);
 
 /// After a refusal, what was refused is sent again this much later.
-const RESEND_AFTER_REFUSAL: Duration = Duration::from_millis(20);
+pub(super) const RESEND_AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
 /// How many nodes one command collects.
 const REAP_BATCH: usize = 1_000;
@@ -23,10 +23,13 @@ impl Coordination {
     pub(super) fn pulse(&mut self, env: &mut Env<Self>) {
         env.set_timer(Timer::Tick, env.now() + PULSE);
         self.send_touches(env);
+        self.say_features(env);
         self.lose_patience(env);
         self.resend_lost(env);
         if self.serves() {
             self.expire(env);
+            self.expire_locks(env);
+            self.open_features(env);
             self.reap(env);
             self.look_after_admission(env);
         }
@@ -86,7 +89,9 @@ impl Coordination {
     /// Sends commands again that the leader refused for want of room, or that seem lost.
     fn resend_lost(&mut self, env: &mut Env<Self>) {
         let now = env.now();
-        if self.leader.is_none() || now < self.resend_at {
+        let refused = now >= self.resend_at;
+        self.look_after_asks(refused, env);
+        if self.leader.is_none() || !refused {
             return;
         }
         self.resend_at = now + RESEND_AFTER;

@@ -1,8 +1,11 @@
 //! The service's state, and the one place where inputs come in.
 
 use super::administer::Wishes;
+use super::ask::Asks;
 use super::clients::Clients;
 use super::clocks::SessionClocks;
+use super::features::Features;
+use super::lock_clocks::LockClocks;
 use super::members;
 use super::message::{Message, Timer};
 use super::rounds::Rounds;
@@ -14,6 +17,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 use quipu_base::{Durable, Env, EventId, GroupId, Input, Nested, NodeId, Protocol, RequestId, Time};
+use quipu_machines::locks::{Limits, Locks};
 use quipu_machines::tree::{SessionId, Tree, WatchTable};
 use quipu_protocols::raft::{self, GroupRecord, Groups, GroupsConfig, GroupsRequest, Raft, Role};
 
@@ -30,11 +34,16 @@ pub struct Coordination {
     /// What Raft has told and nobody has looked at yet, in order.
     pub(super) told: VecDeque<raft::Event>,
     pub(super) tree: Tree,
+    pub(super) locks: Locks,
     pub(super) watches: WatchTable,
     pub(super) clients: Clients,
     pub(super) rounds: Rounds<Waiter>,
     pub(super) confirmed_by: super::lineage::Confirmed,
     pub(super) clocks: SessionClocks,
+    pub(super) lock_clocks: LockClocks,
+    pub(super) features: Features,
+    /// What this node asks of the log for those without a session.
+    pub(super) asks: Asks,
     pub(super) snapshots: Snapshots,
     pub(super) wishes: Wishes,
     /// What we asked of Raft and wait to hear of.
@@ -68,6 +77,8 @@ pub struct Coordination {
 pub(super) enum Waiter {
     /// A connection, for the request at the head of its queue or for its handshake.
     Connection(Connection),
+    /// Whoever asked whether this node is up to date.
+    Question(RequestId),
     /// This node itself, to know that it is up to date.
     Readiness,
 }
@@ -121,11 +132,15 @@ impl Protocol for Coordination {
             nested,
             told: VecDeque::new(),
             tree: Tree::new(config.tree),
+            locks: Locks::new(Limits::default()),
             watches: WatchTable::default(),
             clients: Clients::default(),
             rounds: Rounds::default(),
             confirmed_by: Vec::new(),
             clocks: SessionClocks::new(Duration::from_millis(config.tick_ms.into())),
+            lock_clocks: LockClocks::default(),
+            features: Features::default(),
+            asks: Asks::default(),
             snapshots: Snapshots::default(),
             wishes: Wishes::default(),
             asked: BTreeMap::new(),
@@ -198,6 +213,8 @@ impl Coordination {
             damaged: raft.is_damaged(),
             ready: self.ready,
             members,
+            locks: self.locks.len(),
+            fences: self.locks.fence_count(),
             sessions: self.tree.sessions().len(),
             nodes: self.tree.node_count(),
             ephemerals: self.tree.ephemeral_count(),
@@ -225,6 +242,11 @@ impl Coordination {
     /// The replicated tree, as far as this node has applied it.
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// The replicated locks, as far as this node has applied them.
+    pub fn locks(&self) -> &Locks {
+        &self.locks
     }
 
     /// The watches of this node's connections; a watcher is a connection's number.
@@ -255,7 +277,10 @@ impl Coordination {
                     self.propose(&command, env);
                 }
             }
-            Message::Touch(sessions) => self.touch(&sessions, env.now()),
+            Message::Touch(sessions) => {
+                self.hear_features(from, &sessions, env.now());
+                self.touch(&sessions, env.now());
+            }
             Message::ConfirmRead { round } => self.confirm_for(from, round, env),
             Message::ReadConfirmed { round, index } => self.round_answered(round, index, env),
             Message::Administer { token, wish } => self.administer(Some(from), token, wish, env),
@@ -275,6 +300,11 @@ impl Coordination {
                 self.ask_groups(env, GroupsRequest::Suspect(node));
             }
             Request::Administer(wish) => self.wish(id, wish, env),
+            Request::Ask(ask) => {
+                self.counters.asks += 1;
+                self.ask_log(id, ask, env);
+            }
+            Request::Confirm => self.confirm(id, env),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a log entry of this service carries: a version, the leader's wall clock, and a command.
 
+use super::ask::Errand;
 use bytes::{BufMut, Bytes, BytesMut};
 use quipu_base::WallTime;
 use quipu_base::codec::{Codec, Malformed};
@@ -22,7 +23,7 @@ impl Pen {
     }
 
     /// The bytes of a command.
-    pub(super) fn write(&mut self, command: &Command) -> Bytes {
+    pub(super) fn write(&mut self, command: &impl Codec) -> Bytes {
         command.encode(&mut self.0);
         self.0.split().freeze()
     }
@@ -38,10 +39,23 @@ impl Pen {
     }
 }
 
+/// What an entry carries.
+pub(super) enum Carried {
+    /// A command of the tree.
+    Tree(Command),
+    /// An errand.
+    Errand(Errand),
+}
+
 /// The time and the command of an entry.
-pub(super) fn unstamp(mut payload: Bytes) -> Result<(i64, Command), Malformed> {
+pub(super) fn unstamp(mut payload: Bytes) -> Result<(i64, Carried), Malformed> {
     if u8::decode(&mut payload)? != VERSION {
         return Err(Malformed("unknown version of a log entry"));
     }
-    Ok((i64::decode(&mut payload)?, Command::from_bytes(payload)?))
+    let time = i64::decode(&mut payload)?;
+    let carried = match payload.first() {
+        Some(&Errand::MARK) => Carried::Errand(Errand::from_bytes(payload)?),
+        _ => Carried::Tree(Command::from_bytes(payload)?),
+    };
+    Ok((time, carried))
 }

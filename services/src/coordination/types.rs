@@ -1,10 +1,12 @@
 //! What the coordination service is told and tells.
 
+use super::ask::{Answer, Ask, NotDone};
+use super::features::Feature;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use quipu_base::{NodeId, RequestId, codec_struct};
-use quipu_machines::tree;
+use quipu_machines::{locks, tree};
 use quipu_protocols::raft;
 use quipu_wires::zookeeper as wire;
 
@@ -35,6 +37,9 @@ pub struct Config {
     pub super_digest: Option<String>,
     /// Whether every read is linearizable, until `/quipu/settings/linearizable_reads` says otherwise.
     pub linearizable_reads: bool,
+    /// The features that this node says it understands: all of them, but for the lab and for tests, where it may be like an
+    /// older version.
+    pub features: &'static [Feature],
     /// The tree's own limits.
     pub tree: tree::Settings,
     /// Bugs switched on by the lab in the protocol below; the node never sets any.
@@ -102,6 +107,10 @@ pub enum Request {
     Suspect(NodeId),
     /// Change who is in the cluster, or who leads it. `Done` or `Refused` answers.
     Administer(Administer),
+    /// Something for the log that is no session's. `Answered` answers.
+    Ask(Ask),
+    /// That this node has applied everything that was acknowledged until now. `Answered` answers.
+    Confirm,
 }
 
 /// What only an operator asks.
@@ -167,6 +176,32 @@ pub enum Event {
     /// The cluster's members and their addresses, whenever they change; also those who are only needed until a
     /// change is over.
     Members(Vec<Member>),
+    /// What came of an ask, and the log index at which it did.
+    Answered {
+        /// The request.
+        id: RequestId,
+        /// The outcome, or why there is none.
+        result: Result<(u64, Answer), NotDone>,
+    },
+    /// Something happened to a lock, on every node and in the order of the log. Several events can have one index.
+    Lock {
+        /// The log entry's index.
+        index: u64,
+        /// What happened.
+        event: locks::Event,
+    },
+    /// A flag was set or went.
+    FlagsChanged {
+        /// The change's zxid.
+        zxid: i64,
+    },
+    /// This replica was rebuilt from a snapshot: events up to this index may have been missed.
+    Restored {
+        /// The last index that is applied now.
+        index: u64,
+    },
+    /// The cluster uses a feature that this program does not know: it must not go on.
+    UnknownFeature(String),
     /// An operator's wish was granted.
     Done {
         /// The request.
@@ -287,6 +322,10 @@ pub struct Report {
     pub ready: bool,
     /// The members.
     pub members: Vec<MemberReport>,
+    /// Locks and elections that are held, waited for or resting.
+    pub locks: usize,
+    /// Resources with a fence.
+    pub fences: usize,
     /// Sessions of the whole cluster.
     pub sessions: usize,
     /// Nodes in the tree.
@@ -325,6 +364,8 @@ pub struct Counters {
     pub writes: u64,
     /// Rounds asked of the leader for reads: each serves all that waited.
     pub read_rounds: u64,
+    /// Commands about locks and changes without a session that this node was asked for.
+    pub asks: u64,
     /// Commands proposed on this node while it led.
     pub proposals: u64,
     /// Commands sent again, since the leader changed or they seemed lost.
@@ -333,6 +374,8 @@ pub struct Counters {
     pub refused_busy: u64,
     /// Sessions expired by this node as the leader.
     pub sessions_expired: u64,
+    /// Leases of locks ended by this node as the leader.
+    pub leases_expired: u64,
     /// Entries applied to the tree.
     pub applied: u64,
     /// Watch events sent to clients on this node.
