@@ -453,6 +453,7 @@ impl Service {
             let (term, begins) = match event {
                 locks::Event::Granted { grant, .. } => (grant.token, true),
                 locks::Event::Ended { token, .. } => (token, false),
+                locks::Event::Withdrawn { .. } => return,
             };
             changes.push(Change { index, term, begins });
         })
