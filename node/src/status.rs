@@ -5,10 +5,11 @@ use crate::latency::Summary;
 use quipu_base::Time;
 use quipu_protocols::raft::Role;
 use quipu_services::coordination::{MemberReport, Report};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Its number.
     pub id: u64,
@@ -59,7 +60,7 @@ pub struct Status {
 }
 
 /// A member of the cluster.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MemberStatus {
     /// Its number.
     pub id: u64,
@@ -78,7 +79,7 @@ pub struct MemberStatus {
 }
 
 /// An operation's latencies within the last minute, in microseconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OperationStatus {
     /// Its name.
     pub operation: String,

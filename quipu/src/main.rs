@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod certs;
 mod client;
 mod dev;
 mod duration;
@@ -18,6 +19,7 @@ mod print;
 mod start;
 mod status;
 mod table;
+mod tokens;
 mod trouble;
 
 use clap::{Parser, Subcommand};
@@ -62,6 +64,12 @@ enum Command {
     #[cfg(feature = "lab")]
     #[command(subcommand)]
     Lab(lab::Command),
+    /// Make the certificates that nodes and clients know each other by
+    #[command(subcommand)]
+    Certs(certs::Command),
+    /// Make tokens for HTTP clients
+    #[command(subcommand)]
+    Tokens(tokens::Command),
     /// Print or check configuration files
     #[command(subcommand)]
     Config(start::ConfigCommand),
@@ -84,6 +92,8 @@ fn main() -> ExitCode {
         Command::Keep(arguments) => return hold::keep(&arguments),
         #[cfg(feature = "lab")]
         Command::Lab(command) => return lab::run(&command).unwrap_or_else(fail),
+        Command::Certs(command) => certs::run(&command),
+        Command::Tokens(command) => tokens::run(&command),
         Command::Config(command) => start::config(&command),
     };
     result.map_or_else(fail, |()| ExitCode::SUCCESS)

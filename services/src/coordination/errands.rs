@@ -31,6 +31,9 @@ impl Coordination {
         if let Some(refusal) = refusal {
             return env.emit(Event::Answered { id, result: Err(refusal) });
         }
+        if self.asks.start == 0 {
+            self.asks.start = env.random().u64(1..);
+        }
         let number = self.asks.next_number();
         let errand = Errand { origin: self.config.id, start: self.asks.start, number, ask };
         let command = self.commands.write(&errand);
