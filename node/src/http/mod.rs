@@ -55,6 +55,8 @@
 pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod call;
+#[cfg(test)]
+mod clients;
 mod counters;
 mod elections;
 mod fences;

@@ -368,9 +368,11 @@ fn no_answer(node: &Node, error: &ureq::Error) -> NoAnswer {
     NoAnswer { why: format!("{node}: {why}"), sent }
 }
 
-/// A name as one segment of a path: everything but what never means anything else is escaped.
+/// A name as one segment of a path: everything but what never means anything else is escaped. The nodes name a grant's
+/// place in the tree by the same rule.
 pub(crate) fn escape(name: &str) -> String {
-    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    const PLAIN: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':');
     utf8_percent_encode(name, PLAIN).to_string()
 }
 

@@ -5,7 +5,8 @@ use super::kind::{Grant, Place, Wish};
 use super::lease::{Lease, Moment};
 use super::renew::{Renewal, renew};
 use super::signals::Signals;
-use crate::client::{Answer, Client, NoAnswer, PAUSE, Problem, Refusal, Request};
+use crate::client::{Answer, Client, NoAnswer, PAUSE, Refusal, Request};
+use crate::print::visible;
 use crate::trouble::{ITSELF, NOT_ACQUIRED, Trouble};
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -85,10 +86,12 @@ async fn take(client: &Client, wish: &Wish, patience: Option<Duration>) -> Resul
                 }
                 Err(Refusal::Problem(problem)) if problem.code() == "busy" => {
                     if give_up.is_some_and(|end| Moment::now() >= end) {
-                        return Err(Trouble::new(NOT_ACQUIRED, not_acquired(wish, &problem)));
+                        return Err(Trouble::new(NOT_ACQUIRED, wish.place.busy(&problem)));
                     }
                     attempt = Attempt::new();
                 }
+                // It was granted to an earlier sending of this request, and has run out since.
+                Err(refusal) if refusal.code() == "ended" => attempt = Attempt::new(),
                 Err(Refusal::Problem(problem)) if problem.passes() => {
                     (heard, silent) = (true, Vec::new());
                     if trouble_ends.is_some_and(|end| Moment::now() >= end) {
@@ -186,7 +189,7 @@ fn waiting_line(wish: &Wish, seen: Option<&Value>) -> String {
     let waiting = format!("waiting for {} {name}", kind.noun);
     let holder = seen.and_then(|seen| {
         let holder = if seen["leader"].is_object() { &seen["leader"] } else { &seen["holders"][0] };
-        Some(format!("{} ({} {})", holder[kind.holder].as_str()?, kind.number, holder[kind.number]))
+        Some(format!("{} ({} {})", visible(holder[kind.holder].as_str()?), kind.number, holder[kind.number]))
     });
     let queue = seen.and_then(|seen| seen["waiting"].as_u64()).filter(|count| *count > 1);
     match (holder, queue) {
@@ -194,11 +197,6 @@ fn waiting_line(wish: &Wish, seen: Option<&Value>) -> String {
         (Some(holder), None) => format!("{waiting}, held by {holder}"),
         (None, _) => waiting,
     }
-}
-
-fn not_acquired(wish: &Wish, problem: &Problem) -> String {
-    let Place { kind, name } = &wish.place;
-    format!("{} {name} is not to be had in time: {}", kind.noun, problem.detail())
 }
 
 #[cfg(test)]

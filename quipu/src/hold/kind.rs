@@ -1,6 +1,7 @@
 //! What can be held: a lock or the leadership of an election. They are one thing under two sets of words.
 
-use crate::client::{Request, escape};
+use crate::client::{Problem, Request, escape};
+use crate::print::visible;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -90,10 +91,18 @@ impl Place {
             whole["ttl_ms"].as_u64().ok_or_else(|| format!("a node's answer has no ttl_ms: {whole}"))?;
         Ok(Grant {
             number,
-            sequencer: sequencer.unwrap_or_else(|| format!("{}@{number}", self.name)),
+            sequencer: sequencer.unwrap_or_else(|| format!("{}@{number}", escape(&self.name))),
             ttl: Duration::from_millis(ttl),
             whole,
         })
+    }
+
+    /// What is said when somebody else holds it.
+    pub(crate) fn busy(&self, problem: &Problem) -> String {
+        let Place { kind, name } = self;
+        let holder = problem.fields["holders"][0]["owner"].as_str().map(visible);
+        let held = holder.map_or_else(|| problem.detail().to_string(), |holder| format!("held by {holder}"));
+        format!("{} {name} is not to be had in time: {held}", kind.noun)
     }
 }
 

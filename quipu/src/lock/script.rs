@@ -1,11 +1,11 @@
 //! A lock's steps one by one, for scripts that `lock run` does not suit.
 
 use super::lock;
-use crate::client::{Nodes, Request};
+use crate::client::{Nodes, Refusal, Request};
 use crate::duration;
 use crate::hold::{Wish, default_holder};
 use crate::print;
-use crate::trouble::{LOST, Trouble};
+use crate::trouble::{LOST, NOT_ACQUIRED, Trouble};
 use clap::Args;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -73,7 +73,13 @@ pub(super) fn acquire(nodes: &Nodes, how: AcquireArguments) -> Result<(), Troubl
     };
     let request_id = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let request = wish.take(&request_id, how.wait).within(how.wait + ANSWER_TIMEOUT);
-    let grant = wish.place.granted(nodes.client()?.ask(&request)?)?;
+    let answer = nodes.client()?.ask(&request).map_err(|refusal| match refusal {
+        Refusal::Problem(problem) if problem.code() == "busy" => {
+            Trouble::new(NOT_ACQUIRED, wish.place.busy(&problem))
+        }
+        other => other.into(),
+    })?;
+    let grant = wish.place.granted(answer)?;
     said(how.json, &grant.whole, &grant.number.to_string());
     Ok(())
 }
