@@ -87,9 +87,9 @@ class SecureNodes(Nodes):
         return sum(float(line.rsplit(" ", 1)[1]) for line in samples if all(label in line for label in wanted))
 
     def told(self, what: str, node: Node | None = None) -> int:
-        """How many lines of a node's log say it."""
+        """How many warnings of a node's log say it."""
         with open(self.log(node or self.nodes[0]), errors="replace") as log:
-            return sum(what in line for line in log)
+            return sum("WARN" in line and what in line for line in log)
 
     def check_logs(self) -> None:
         """No secret stands in any log."""
