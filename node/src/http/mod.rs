@@ -78,6 +78,7 @@ pub use access::{Access, Role, Token};
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::doors::Door;
 use crate::metrics::Metrics;
 use answer::Body;
 use bytes::Bytes;
@@ -115,7 +116,7 @@ pub struct HttpLimits {
     pub max_body: usize,
     /// Bytes of a request's head; at least 8192.
     pub max_header: usize,
-    /// From a head's first byte to its last.
+    /// From a head's first byte to its last; for a TLS handshake too.
     pub header_timeout: Duration,
     /// From a head to its body's last byte.
     pub body_timeout: Duration,
@@ -150,6 +151,7 @@ pub struct Http {
     cluster: String,
     clock: Clock,
     access: Access,
+    door: Door,
     limits: HttpLimits,
     table: Table,
     document: OnceCell<Bytes>,
@@ -193,6 +195,7 @@ impl Http {
         cluster: String,
         clock: Clock,
         access: Access,
+        door: Door,
         limits: HttpLimits,
     ) -> Rc<Self> {
         Rc::new(Http {
@@ -201,6 +204,7 @@ impl Http {
             cluster,
             clock,
             access,
+            door,
             limits,
             table: table(),
             document: OnceCell::new(),
@@ -218,7 +222,7 @@ impl Http {
                     Some(admission) => {
                         let _ = stream.set_nodelay(true);
                         let http = self.clone();
-                        spawn_local(async move { http.serve(stream, admission).await });
+                        spawn_local(async move { http.welcome(stream, admission).await });
                     }
                     None => refuse(&stream),
                 },
@@ -228,6 +232,18 @@ impl Http {
                     tracing::debug!(%error, "cannot accept an HTTP client");
                     sleep(Duration::from_millis(50)).await;
                 }
+            }
+        }
+    }
+
+    /// Serves a connection for which there is room, if it comes through the door.
+    async fn welcome(self: &Rc<Self>, socket: TcpStream, admission: Admission) {
+        match self.door.welcome(socket, self.limits.header_timeout).await {
+            Ok(stream) => self.serve(stream, admission).await,
+            Err(unwelcome) => {
+                self.counters.refuse("tls_handshake_failed");
+                let address = admission.address;
+                tracing::debug!(%address, reason = unwelcome.sentence, "refused an HTTP client");
             }
         }
     }
