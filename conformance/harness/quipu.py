@@ -84,8 +84,12 @@ class Nodes(Cluster):
         return self
 
     def launch(self, node: Node) -> None:
-        command = [binary(), "start", "--config", str(self.configuration(node))]
+        command = [self.program(node), "start", "--config", str(self.configuration(node))]
         node.child = Child([*self.prefix(node), *command], self.log(node))
+
+    def program(self, node: Node) -> str:
+        """What to run; a cluster of several versions runs several."""
+        return binary()
 
     def folder(self, node: Node) -> Path:
         return Path(self.directory, f"node-{node.number}")

@@ -18,6 +18,7 @@
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod doors;
 mod exposition;
 pub mod gateway;
 pub mod http;

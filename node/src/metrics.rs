@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::doors::DoorCounters;
 use crate::exposition::Exposition;
 use crate::journal::Writer;
 use crate::latency::Summary;
@@ -23,11 +24,12 @@ pub struct Metrics {
     pub(crate) journal: Rc<RefCell<Writer>>,
     pub(crate) outbound: Rc<Outbound>,
     pub(crate) inbound: Rc<InboundCounters>,
+    pub(crate) doors: Rc<DoorCounters>,
 }
 
 impl Metrics {
-    /// The text of `/metrics`.
-    pub fn exposition(&self) -> String {
+    /// The text of `/metrics`. The HTTP port counts its own, and adds it with `more`.
+    pub(crate) fn exposition(&self, more: impl FnOnce(&mut Exposition)) -> String {
         let mut out = Exposition::new();
         let core = self.control.core().borrow();
         let report = core.report();
@@ -38,6 +40,7 @@ impl Metrics {
         self.reactor(&mut out);
         self.journal(&mut out);
         self.transport(&mut out);
+        more(&mut out);
         process_metrics(&mut out);
         out.finish()
     }
@@ -171,6 +174,11 @@ impl Metrics {
             .value(&[], self.inbound.refused.get());
         out.counter("quipu_peers_malformed_total", "Connections of peers closed since they sent nonsense.")
             .value(&[], self.inbound.malformed.get());
+        let mut failed =
+            out.counter("quipu_tls_handshakes_failed_total", "TLS handshakes that came to nothing.");
+        for ((listener, reason), count) in &*self.doors.failed.borrow() {
+            failed.value(&[("listener", listener), ("reason", reason)], *count);
+        }
     }
 }
 
@@ -204,6 +212,15 @@ fn consensus(out: &mut Exposition, report: &Report) {
 }
 
 fn service(out: &mut Exposition, counters: &Counters, report: &Report) {
+    out.gauge("quipu_locks", "Locks and elections that are not free.").value(&[], report.locks);
+    out.gauge("quipu_fences", "Resources for which a token was shown.").value(&[], report.fences);
+    out.counter(
+        "quipu_asks_total",
+        "Commands about locks, and changes without a session, asked of this node.",
+    )
+    .value(&[], counters.asks);
+    out.counter("quipu_leases_expired_total", "Leases of locks ended by this node as the leader.")
+        .value(&[], counters.leases_expired);
     out.gauge("quipu_sessions", "Sessions of the whole cluster.").value(&[], report.sessions);
     out.gauge("quipu_tree_nodes", "Nodes in the tree.").value(&[], report.nodes);
     out.gauge("quipu_tree_ephemerals", "Ephemeral nodes in the tree.").value(&[], report.ephemerals);
@@ -245,7 +262,7 @@ fn process_metrics(out: &mut Exposition) {
     out.gauge("process_start_time_seconds", "When the process started.").float(&[], process.started);
 }
 
-fn by_reason(mut family: crate::exposition::Family<'_>, counts: &BTreeMap<&'static str, u64>) {
+pub(crate) fn by_reason(mut family: crate::exposition::Family<'_>, counts: &BTreeMap<&'static str, u64>) {
     for (reason, count) in counts {
         family.value(&[("reason", reason)], *count);
     }

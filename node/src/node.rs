@@ -1,10 +1,11 @@
 //! One node, put together and run.
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, OpenDoor};
 use crate::control::Control;
+use crate::doors::{Door, DoorError, Doors};
 use crate::gateway::{self, Gateway};
-use crate::http::Http;
+use crate::http::{Access, Http, HttpLimits};
 use crate::journal::{Journal, JournalError, Options, Writer};
 use crate::metrics::Metrics;
 use crate::reactor::{Audience, Inbox, Parts, Reactor, Synced, decode_records};
@@ -38,6 +39,10 @@ pub enum NodeError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// A listener would be open to anybody who reaches it.
+    Open(OpenDoor),
+    /// The certificates are not what they must be.
+    Doors(DoorError),
     /// The journal cannot be opened.
     Journal(JournalError),
     /// The journal holds records that this program does not know.
@@ -52,6 +57,8 @@ impl fmt::Display for NodeError {
             NodeError::Listen { key, address, source } => {
                 write!(f, "cannot listen on {address} (node.{key}): {source}")
             }
+            NodeError::Open(open) => open.fmt(f),
+            NodeError::Doors(error) => error.fmt(f),
             NodeError::Journal(error) => error.fmt(f),
             NodeError::Unreadable(what) => {
                 write!(f, "the journal was written by another version of this program: {what}")
@@ -97,7 +104,11 @@ struct Listeners {
 }
 
 impl Listeners {
+    /// Nothing is bound before it is certain that every listener has its door.
     async fn bind(config: &Config) -> Result<Listeners, NodeError> {
+        if let Some(open) = config.open_door() {
+            return Err(NodeError::Open(open));
+        }
         let bind = async |key, address: &crate::config::Address| {
             let address = address.to_string();
             let bound = TcpListener::bind(&address).await;
@@ -113,6 +124,7 @@ impl Listeners {
 
 async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), NodeError> {
     let clock = Clock::start();
+    let doors = Doors::open(config).map_err(NodeError::Doors)?;
     let listeners = Listeners::bind(config).await?;
     let wake = Arc::new(Notify::new());
     let synced = Arc::new(Synced::new(wake.clone()));
@@ -123,7 +135,7 @@ async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), No
     let was_damaged = durable.damaged;
     let inbox = Rc::new(Inbox::new(config.limits.inbox, wake.clone()));
     let suspects = inbox.clone();
-    let outbound = Outbound::new(identity(config), move |peer| {
+    let outbound = Outbound::new(identity(config), doors.peer.clone(), move |peer| {
         suspects.request(Request::Suspect(peer));
     });
     let inbound = Inbound::new(inbox.clone(), outbound.clone());
@@ -139,7 +151,7 @@ async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), No
         seed: fastrand::u64(..),
     };
     let mut reactor = Reactor::start(service_config(config), durable, parts, |core| {
-        let gateway = gateway(config, clock, core, &inbox, &journal);
+        let gateway = gateway(config, clock, core, &inbox, &journal, doors.client.clone());
         let control = Control::new(core.clone(), inbox.clone(), gateway.clone());
         Ears { gateway, control, outbound: outbound.clone(), members: Vec::new() }
     });
@@ -154,8 +166,11 @@ async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), No
         journal,
         outbound: outbound.clone(),
         inbound: inbound.counters(),
+        doors: doors.counters.clone(),
     });
-    let http = Http::new(control.clone(), metrics, config.node.cluster.clone(), clock);
+    let cluster = config.node.cluster.clone();
+    let limits = HttpLimits::default();
+    let http = Http::new(control.clone(), metrics, cluster, clock, Access::open(), limits);
     let watchman = Watchman::new(control.clone(), repaired, was_damaged, clock);
     let listening = [
         spawn_local(inbound.clone().listen(listeners.peer)),
@@ -220,7 +235,7 @@ fn service_config(config: &Config) -> coordination::Config {
         tick_ms: timing.tick_ms.0,
         reap_interval: timing.reap_interval_ms.duration(),
         patience: timing.patience_ms.duration(),
-        super_digest: config.zookeeper.super_digest.clone(),
+        super_digest: config.zookeeper.super_digest.as_ref().map(|secret| secret.reveal().to_string()),
         linearizable_reads: config.zookeeper.linearizable_reads,
         features: &coordination::Feature::ALL,
         tree: quipu_machines::tree::Settings::default(),
@@ -234,6 +249,7 @@ fn gateway(
     core: &Rc<RefCell<Coordination>>,
     inbox: &Rc<Inbox<Coordination>>,
     journal: &Rc<RefCell<Writer>>,
+    door: Door,
 ) -> Rc<Gateway> {
     let limits = gateway::Limits {
         connections: config.limits.connections,
@@ -254,7 +270,7 @@ fn gateway(
     };
     let journal = journal.clone();
     let disk_bytes = move || journal.borrow().statistics().written_bytes;
-    Gateway::new(limits, facts, clock, core.clone(), inbox.clone(), disk_bytes)
+    Gateway::new(limits, door, facts, clock, core.clone(), inbox.clone(), disk_bytes)
 }
 
 impl Ears {

@@ -5,10 +5,11 @@ use crate::latency::Summary;
 use quipu_base::Time;
 use quipu_protocols::raft::Role;
 use quipu_services::coordination::{MemberReport, Report};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Its number.
     pub id: u64,
@@ -38,6 +39,9 @@ pub struct Status {
     pub log_bytes: u64,
     /// Who is in the cluster.
     pub members: Vec<MemberStatus>,
+    /// Locks and elections that are not free. A node of an older version knows of none.
+    #[serde(default)]
+    pub locks: u64,
     /// Sessions of the whole cluster.
     pub sessions: u64,
     /// Nodes in the tree.
@@ -59,7 +63,7 @@ pub struct Status {
 }
 
 /// A member of the cluster.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MemberStatus {
     /// Its number.
     pub id: u64,
@@ -78,7 +82,7 @@ pub struct MemberStatus {
 }
 
 /// An operation's latencies within the last minute, in microseconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OperationStatus {
     /// Its name.
     pub operation: String,
@@ -119,6 +123,7 @@ impl Status {
             snapshot_index: report.snapshot_index,
             log_bytes: report.log_bytes as u64,
             members: report.members.iter().map(MemberStatus::of).collect(),
+            locks: report.locks as u64,
             sessions: report.sessions as u64,
             nodes: report.nodes as u64,
             ephemerals: report.ephemerals as u64,

@@ -3,6 +3,7 @@
 use crate::Failure;
 use clap::{Args, Subcommand};
 use quipu_node::config::{Config, EXAMPLE, LogFormat};
+use quipu_node::doors::Doors;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use std::path::PathBuf;
 
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 ///   quipu config example > node.toml      a file to begin with
 ///   quipu start --config node.toml
 ///   quipu start --config node.toml --log-format json
+///
+/// A node whose addresses are reached from beyond this machine wants certificates and tokens: see `quipu certs init`
+/// and `quipu tokens new`.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
@@ -23,6 +27,9 @@ pub(crate) struct Arguments {
     /// How log lines are written, instead of what the file says
     #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
     log_format: Option<String>,
+    /// Listen beyond loopback without TLS and tokens: whoever reaches the ports may do anything
+    #[arg(long)]
+    open_beyond_loopback_without_authentication: bool,
     /// End when this process ends, which must be the parent
     #[arg(long, hide = true, value_name = "PID")]
     parent: Option<i32>,
@@ -32,7 +39,7 @@ pub(crate) struct Arguments {
 pub(crate) enum ConfigCommand {
     /// Print a commented configuration file with every key and its default
     Example,
-    /// Say whether a configuration file is valid
+    /// Say whether a node would start with a configuration file: its keys, its doors, its certificates
     Check {
         /// The file
         file: PathBuf,
@@ -43,7 +50,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(parent) = arguments.parent {
         follow(parent)?;
     }
-    let config = Config::read(&arguments.config).map_err(|error| error.to_string())?;
+    let mut config = Config::read(&arguments.config).map_err(|error| error.to_string())?;
+    config.doors.open_beyond_loopback_without_authentication |=
+        arguments.open_beyond_loopback_without_authentication;
     let format = match arguments.log_format.as_deref() {
         Some("json") => LogFormat::Json,
         Some(_) => LogFormat::Text,
@@ -65,6 +74,10 @@ pub(crate) fn config(command: &ConfigCommand) -> Result<(), Failure> {
         ConfigCommand::Example => print!("{EXAMPLE}"),
         ConfigCommand::Check { file } => {
             let config = Config::read(file).map_err(|error| error.to_string())?;
+            if let Some(open) = config.open_door() {
+                return Err(format!("{}: {open}", file.display()));
+            }
+            Doors::open(&config).map_err(|error| error.to_string())?;
             println!("valid: node {} of cluster {}", config.node.id.0, config.node.cluster);
         }
     }

@@ -116,7 +116,7 @@ impl Locks {
     }
 
     /// Locks that are not free whose names come after this one, in order.
-    pub fn locks_after(&self, name: &str) -> impl Iterator<Item = (&SmolStr, &Lock)> {
+    pub fn locks_after(&self, name: &str) -> impl Iterator<Item = (&SmolStr, &Lock)> + use<'_> {
         use core::ops::Bound::{Excluded, Unbounded};
         self.locks.range::<str, _>((Excluded(name), Unbounded))
     }
@@ -142,7 +142,7 @@ impl Locks {
     }
 
     /// Resources with a fence whose names come after this one, in order.
-    pub fn fences_after(&self, resource: &str) -> impl Iterator<Item = (&SmolStr, &Fence)> {
+    pub fn fences_after(&self, resource: &str) -> impl Iterator<Item = (&SmolStr, &Fence)> + use<'_> {
         use core::ops::Bound::{Excluded, Unbounded};
         self.fences.range::<str, _>((Excluded(resource), Unbounded))
     }

@@ -32,6 +32,25 @@ peer = "10.0.0.3:7181"
 client = "10.0.0.3:2181"
 http = "10.0.0.3:8181"
 
+# The doors: see docs/DOORS.md. Without [tls] nothing speaks TLS; without a [[token]] every HTTP client may do anything.
+# Then a node starts only if all of its addresses are on loopback.
+
+[tls]
+certificate = "/etc/quipu/node-1.pem"   # made by `quipu certs init`; files are read when the node starts
+key = "/etc/quipu/node-1.key"
+ca = "/etc/quipu/ca.pem"             # who signs certificates of nodes and clients
+peer = "mutual"                      # or "plain"
+client = "mutual"                    # or "tls", which lets in clients without a certificate, or "plain"
+http = "tls"                         # or "mutual" or "plain"
+
+[[token]]                            # as many as you like; `quipu tokens new` prints both halves
+name = "operator"
+role = "admin"                       # read, write or admin; each includes those before it
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+
+[doors]
+open_beyond_loopback_without_authentication = false   # true lets anybody in who reaches the ports
+
 [timing]
 tick_ms = 2000                       # session timeouts are 2 to 20 ticks
 election_timeout_ms = 800            # a follower without a leader for 1 to 2 times this stands

@@ -1,8 +1,12 @@
 //! What an operator decides about one node: a TOML file in which every mistake is told with its line.
 
+mod doors;
 mod example;
+#[cfg(test)]
+mod tests;
 mod values;
 
+pub use doors::{Door, Doors, MAX_TOKENS, OpenDoor, Role, Secret, Sha256, Tls, Token, is_label, node_name};
 pub use example::EXAMPLE;
 pub use values::{Address, Millis};
 
@@ -23,6 +27,14 @@ pub struct Config {
     /// The members of a new cluster; none to wait until an existing cluster adds this node.
     #[serde(default, rename = "member")]
     pub members: Vec<InitialMember>,
+    /// Certificates, if any listener speaks TLS.
+    pub tls: Option<Tls>,
+    /// The tokens of HTTP clients; none to let every one of them do anything.
+    #[serde(default, rename = "token")]
+    pub tokens: Vec<Token>,
+    /// What is open on purpose.
+    #[serde(default)]
+    pub doors: Doors,
     /// How long things take.
     #[serde(default)]
     pub timing: Timing,
@@ -151,7 +163,7 @@ impl Default for Limits {
 #[serde(deny_unknown_fields, default)]
 pub struct ZooKeeper {
     /// `super:base64(sha1(super:password))`.
-    pub super_digest: Option<String>,
+    pub super_digest: Option<Secret>,
     /// Whether every read is linearizable, until the cluster's own setting says otherwise.
     pub linearizable_reads: bool,
     /// The four-letter words that are answered; `["*"]` for all.
@@ -285,7 +297,8 @@ impl Config {
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err((key, "must not be 0".into()));
         }
-        self.validate_members()
+        self.validate_members()?;
+        self.validate_doors()
     }
 
     fn validate_members(&self) -> Result<(), (&'static str, String)> {
@@ -335,66 +348,4 @@ impl Config {
 fn key_of(line: &str) -> Option<&str> {
     let key = line.split_once('=')?.0.trim();
     key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then_some(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINIMAL: &str = "[node]\nid = 1\ncluster = \"c\"\ndata_dir = \"d\"\npeer = \"a:1\"\nclient = \"a:2\"\n\
-                           http = \"a:3\"\n";
-
-    fn parse(text: &str) -> Result<Config, String> {
-        Config::parse(text, Path::new("node.toml")).map_err(|error| error.to_string())
-    }
-
-    fn refused(text: &str) -> String {
-        parse(text).expect_err("a mistake")
-    }
-
-    #[test]
-    fn the_example_is_valid_and_shows_the_defaults() {
-        let example = parse(EXAMPLE).expect("the example is valid");
-        let minimal = parse(MINIMAL).expect("the rest has defaults");
-        assert_eq!(format!("{:?}", example.timing), format!("{:?}", minimal.timing));
-        assert_eq!(format!("{:?}", example.limits), format!("{:?}", minimal.limits));
-        assert_eq!(format!("{:?}", example.zookeeper), format!("{:?}", minimal.zookeeper));
-        assert_eq!(format!("{:?}", example.log), format!("{:?}", minimal.log));
-        assert_eq!(example.bootstrap().map(|members| members.len()), Some(3));
-        assert_eq!(minimal.bootstrap(), None);
-    }
-
-    #[test]
-    fn mistakes_are_told_with_their_line_and_key() {
-        let wrong = |from: &str, to: &str| refused(&MINIMAL.replace(from, to));
-        assert_eq!(wrong("id = 1", "id = 0"), "node.toml:2: `id`: a node's number is 1 to 255");
-        assert_eq!(wrong("id = 1", "id = 256"), "node.toml:2: `id`: a node's number is 1 to 255");
-        assert_eq!(wrong("\"a:2\"", "\"a\""), "node.toml:6: `client`: \"a\" is not host:port");
-        assert_eq!(wrong("\"a:2\"", "\"a:0\""), "node.toml:6: `client`: \"a:0\" is not host:port");
-        assert!(wrong("cluster", "klaster").starts_with("node.toml:3: `klaster`: unknown field"));
-        assert!(wrong("id = 1\n", "").contains("missing field `id`"));
-        assert!(wrong("id = 1", "id = ").starts_with("node.toml:2"));
-    }
-
-    #[test]
-    fn values_that_do_not_go_together_are_told_too() {
-        let with = |more: &str| refused(&format!("{MINIMAL}{more}"));
-        assert_eq!(
-            with("[timing]\nheartbeat_ms = 300\n"),
-            "node.toml:9: `heartbeat_ms`: at most a third of election_timeout_ms"
-        );
-        assert_eq!(with("[timing]\ntick_ms = 5\n"), "node.toml:9: `tick_ms`: from 10 to 60000 milliseconds");
-        assert_eq!(with("[limits]\ninbox = 0\n"), "node.toml:9: `inbox`: must not be 0");
-        let member = "[[member]]\nid = 2\npeer = \"b:1\"\nclient = \"b:2\"\n";
-        assert!(with(member).contains("node 1 is none of the [[member]]s"));
-        assert!(with(&member.repeat(2)).contains("two [[member]]s have the number 2"));
-        assert!(with("[zookeeper]\nfour_letter_words = [\"nope\"]\n").starts_with("node.toml:9"));
-    }
-
-    #[test]
-    fn words_may_be_chosen() {
-        let text = format!("{MINIMAL}[zookeeper]\nfour_letter_words = [\"ruok\", \"srvr\"]\n");
-        let words = parse(&text).expect("valid").words().expect("known words");
-        assert_eq!(words, [FourLetterWord::Ruok, FourLetterWord::Srvr]);
-    }
 }

@@ -2,6 +2,7 @@
 
 use serde::de::{Deserialize, Deserializer, Error};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A node's number.
@@ -37,6 +38,13 @@ impl Address {
     /// The host, brackets included.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Whether it is certain that only this machine reaches it. A name may stand for any address, but for `localhost`.
+    pub fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        bare == "localhost"
+            || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     /// The port, never 0.
@@ -90,6 +98,18 @@ mod tests {
         }
         for bad in ["", "a", ":1", "a:", "a:0", "a:65536", "::1:80", "http://a:1", "[]:1", "a b:1"] {
             assert_eq!(Address::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_certainly_here_is_loopback() {
+        let is_loopback = |text| Address::parse(text).expect("an address").is_loopback();
+        for here in ["localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for beyond in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example:1", "node-1:1", "[fe80::1]:1"]
+        {
+            assert!(!is_loopback(beyond), "{beyond}");
         }
     }
 }

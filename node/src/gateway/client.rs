@@ -1,6 +1,7 @@
 //! One client's connection: what it still waits for, and what is on its way to it.
 
 use super::signal::Signal;
+use crate::doors::WriteHalf;
 use bytes::{Buf as _, BytesMut};
 use quipu_base::{Time, WallTime};
 use quipu_services::coordination::Connection;
@@ -11,7 +12,6 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::tcp::OwnedWriteHalf;
 
 /// A buffer that once grew beyond this is given back when it is empty.
 const KEPT_CAPACITY: usize = 64 * 1024;
@@ -106,7 +106,7 @@ pub(super) struct Client {
     pub(super) is_throttled: Cell<bool>,
     pub(super) stats: ClientStats,
     output: RefCell<BytesMut>,
-    writer: RefCell<Option<Rc<OwnedWriteHalf>>>,
+    writer: RefCell<Option<Rc<WriteHalf>>>,
 }
 
 /// What became of a write.
@@ -121,7 +121,7 @@ pub(super) enum Written {
 }
 
 impl Client {
-    pub(super) fn new(id: Connection, peer: SocketAddr, since: WallTime, writer: OwnedWriteHalf) -> Self {
+    pub(super) fn new(id: Connection, peer: SocketAddr, since: WallTime, writer: WriteHalf) -> Self {
         Client {
             id,
             peer,
@@ -217,7 +217,11 @@ impl Client {
             }
         }
         give_back(std::mem::take(&mut *output), pool);
-        (Written::All, sent)
+        match writer.try_flush() {
+            Ok(()) => (Written::All, sent),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => (Written::Blocked, sent),
+            Err(_) => (Written::Failed, sent),
+        }
     }
 
     /// Forgets what waits for the client.
@@ -225,7 +229,7 @@ impl Client {
         self.output.replace(BytesMut::new());
     }
 
-    pub(super) fn writer(&self) -> Option<Rc<OwnedWriteHalf>> {
+    pub(super) fn writer(&self) -> Option<Rc<WriteHalf>> {
         self.writer.borrow().clone()
     }
 

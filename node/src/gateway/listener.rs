@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::counters::bump;
 use super::{Gateway, reader};
+use crate::doors::Stream;
 use quipu_services::coordination::Connection;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -32,7 +33,7 @@ impl Gateway {
     }
 
     fn admit(&self, address: IpAddr) -> Result<(), &'static str> {
-        if self.clients.borrow().len() >= self.limits.connections {
+        if self.clients.borrow().len() + self.opening.get() >= self.limits.connections {
             return Err("too_many_connections");
         }
         let mut per_address = self.per_address.borrow_mut();
@@ -45,29 +46,43 @@ impl Gateway {
         Ok(())
     }
 
-    fn serve(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let _ = stream.set_nodelay(true);
+    fn serve(self: &Rc<Self>, socket: TcpStream, peer: SocketAddr) {
+        let _ = socket.set_nodelay(true);
+        self.opening.set(self.opening.get() + 1);
+        let gateway = self.clone();
+        spawn_local(async move {
+            let welcomed = gateway.door.welcome(socket, gateway.limits.handshake).await;
+            gateway.opening.set(gateway.opening.get() - 1);
+            match welcomed {
+                Ok(stream) => gateway.converse(stream, peer).await,
+                Err(unwelcome) => {
+                    gateway.counters.refuse("tls_handshake_failed");
+                    tracing::debug!(address = %peer.ip(), reason = unwelcome.sentence, "refused a client");
+                }
+            }
+            gateway.release(peer.ip());
+        });
+    }
+
+    /// Serves a client until its connection has ended.
+    async fn converse(self: &Rc<Self>, stream: Stream, peer: SocketAddr) {
         let id = Connection(self.last_connection.get() + 1);
         self.last_connection.set(id.0);
         let (read, write) = stream.into_split();
         let client = Rc::new(Client::new(id, peer, self.clock.wall(), write));
         self.clients.borrow_mut().insert(id, client.clone());
         bump(&self.counters.accepted, 1);
-        let gateway = self.clone();
-        spawn_local(async move {
-            reader::run(&gateway, &client, read).await;
-            gateway.forget(&client);
-        });
+        reader::run(self, &client, read).await;
+        self.clients.borrow_mut().remove(&client.id);
     }
 
-    /// The connection has ended.
-    fn forget(&self, client: &Client) {
-        self.clients.borrow_mut().remove(&client.id);
+    /// One connection less from there.
+    fn release(&self, address: IpAddr) {
         let mut per_address = self.per_address.borrow_mut();
-        let here = per_address.get_mut(&client.peer.ip()).expect("an open connection is counted");
+        let here = per_address.get_mut(&address).expect("an open connection is counted");
         *here -= 1;
         if *here == 0 {
-            per_address.remove(&client.peer.ip());
+            per_address.remove(&address);
         }
     }
 }

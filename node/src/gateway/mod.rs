@@ -15,13 +15,14 @@ mod listener;
 mod reader;
 mod signal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 pub use counters::{GatewayCounters, OperationLatencies};
 pub use words::WORDS_VERSION;
 
 use crate::clock::Clock;
+use crate::doors::Door;
 use crate::reactor::Inbox;
 use bytes::BytesMut;
 use client::Client;
@@ -73,11 +74,14 @@ pub struct Facts {
 /// Everything that the connections share.
 pub struct Gateway {
     limits: Limits,
+    door: Door,
     facts: Facts,
     clock: Clock,
     core: Rc<RefCell<Coordination>>,
     inbox: Rc<Inbox<Coordination>>,
     clients: RefCell<HashMap<Connection, Rc<Client>>>,
+    /// Connections that are not clients yet: their TLS handshake is under way.
+    opening: Cell<usize>,
     per_address: RefCell<BTreeMap<IpAddr, usize>>,
     last_connection: Cell<u64>,
     dirty: RefCell<Vec<Rc<Client>>>,
@@ -89,9 +93,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway to `core`, which takes requests through `inbox`. `disk_bytes` tells the size of the journal.
+    /// A gateway to `core`, which takes requests through `inbox`, for those whom `door` lets in. `disk_bytes` tells the
+    /// size of the journal.
     pub fn new(
         limits: Limits,
+        door: Door,
         facts: Facts,
         clock: Clock,
         core: Rc<RefCell<Coordination>>,
@@ -100,11 +106,13 @@ impl Gateway {
     ) -> Rc<Self> {
         Rc::new(Gateway {
             limits,
+            door,
             facts,
             clock,
             core,
             inbox,
             clients: RefCell::default(),
+            opening: Cell::new(0),
             per_address: RefCell::default(),
             last_connection: Cell::new(0),
             dirty: RefCell::default(),

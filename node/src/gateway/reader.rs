@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::client::{Client, Pending, Phase};
 use super::counters::bump;
+use crate::doors::ReadHalf;
 use bytes::{Bytes, BytesMut};
 use quipu_base::Time;
 use quipu_services::coordination::Request;
@@ -16,7 +17,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 
 /// How much is read at once by a connection that has nothing unfinished, and by one that has.
@@ -29,7 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Serves a connection until it ends, for whatever reason.
-pub(super) async fn run(gateway: &Rc<Gateway>, client: &Rc<Client>, read: OwnedReadHalf) {
+pub(super) async fn run(gateway: &Rc<Gateway>, client: &Rc<Client>, read: ReadHalf) {
     let mut reader = Reader { gateway, client, read, buffer: BytesMut::new(), arrived: gateway.clock.now() };
     let reason = reader.converse().await;
     client.close(reason);
@@ -44,7 +44,7 @@ pub(super) async fn run(gateway: &Rc<Gateway>, client: &Rc<Client>, read: OwnedR
 struct Reader<'a> {
     gateway: &'a Rc<Gateway>,
     client: &'a Rc<Client>,
-    read: OwnedReadHalf,
+    read: ReadHalf,
     /// What has been received and not been understood yet.
     buffer: BytesMut,
     /// When the last bytes came.

@@ -2,6 +2,7 @@
 
 use super::{Audience, Inbox, Parts, Reactor, Synced, decode_records};
 use crate::clock::Clock;
+use crate::doors::PeerDoor;
 use crate::journal::{Journal, Options};
 use crate::transport::{Identity, Inbound, Outbound};
 use bytes::{Bytes, BytesMut};
@@ -204,7 +205,7 @@ impl Node {
             max_frame: 1 << 20,
         };
         let suspects = inbox.clone();
-        let outbound = Outbound::new(identity, move |peer| {
+        let outbound = Outbound::new(identity, PeerDoor::plain(), move |peer| {
             suspects.request(Ask::Suspect(peer));
         });
         outbound.set_members(peers.iter().cloned());

@@ -4,13 +4,13 @@ use super::backoff::Backoff;
 use super::handshake::{self, HandshakeError};
 use super::outbound::{Peer, bump};
 use super::{HANDSHAKE_TIMEOUT, Identity};
+use crate::doors::{PeerDoor, ReadHalf, Stream};
 use quipu_base::NodeId;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{sleep, timeout};
 
 /// A peer that acknowledges nothing for this long is given up, so that a healed partition is noticed by a new
@@ -21,12 +21,12 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(3);
 pub(super) type Notifier = Rc<dyn Fn(NodeId)>;
 
 /// Dials until the peer is stopped; one that is no member, only until it cannot be reached.
-pub(super) async fn run(peer: &Rc<Peer>, own: &Identity, suspect: &Notifier) {
+pub(super) async fn run(peer: &Rc<Peer>, own: &Identity, door: &PeerDoor, suspect: &Notifier) {
     let mut backoff = Backoff::new();
     let mut complaint = String::new();
     while !peer.stopped.get() {
         peer.broken.set(false);
-        match timeout(HANDSHAKE_TIMEOUT, connect(peer, own)).await {
+        match timeout(HANDSHAKE_TIMEOUT, connect(peer, own, door)).await {
             Ok(Ok(stream)) => {
                 backoff.reset();
                 complaint.clear();
@@ -64,12 +64,13 @@ fn complain(peer: &Peer, error: Option<HandshakeError>, complaint: &mut String) 
     }
 }
 
-async fn connect(peer: &Peer, own: &Identity) -> Result<TcpStream, HandshakeError> {
+async fn connect(peer: &Peer, own: &Identity, door: &PeerDoor) -> Result<Stream, HandshakeError> {
     let address = peer.address.borrow().clone();
-    let mut stream = TcpStream::connect(&address).await?;
-    stream.set_nodelay(true)?;
-    rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED.as_millis() as u32)
+    let socket = TcpStream::connect(&address).await?;
+    socket.set_nodelay(true)?;
+    rustix::net::sockopt::set_tcp_user_timeout(&socket, UNACKNOWLEDGED.as_millis() as u32)
         .map_err(io::Error::from)?;
+    let mut stream = door.dial(socket, peer.id).await.map_err(HandshakeError::Tls)?;
     handshake::introduce(&mut stream, own, peer.id).await?;
     Ok(stream)
 }
@@ -84,7 +85,7 @@ enum Ended {
 }
 
 /// Serves the connection until it ends.
-async fn keep(peer: &Rc<Peer>, stream: TcpStream) -> Ended {
+async fn keep(peer: &Rc<Peer>, stream: Stream) -> Ended {
     let (mut read, write) = stream.into_split();
     let write = Rc::new(write);
     peer.blocked.set(false);
@@ -110,7 +111,7 @@ async fn keep(peer: &Rc<Peer>, stream: TcpStream) -> Ended {
 }
 
 /// Waits for the connection's end: a peer says nothing on a connection that it did not dial.
-async fn silence(read: &mut OwnedReadHalf) -> Ended {
+async fn silence(read: &mut ReadHalf) -> Ended {
     let mut byte = [0; 1];
     match read.read(&mut byte).await {
         Ok(0) => Ended::ByPeer,
@@ -125,6 +126,6 @@ async fn silence(read: &mut OwnedReadHalf) -> Ended {
 }
 
 /// What the connection's other direction says, now that this one is broken.
-async fn closing(read: &mut OwnedReadHalf) -> Ended {
+async fn closing(read: &mut ReadHalf) -> Ended {
     timeout(Duration::from_millis(1), silence(read)).await.unwrap_or(Ended::Otherwise)
 }

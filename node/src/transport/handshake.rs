@@ -34,6 +34,7 @@ pub(super) enum Answer {
     OtherVersion,
     OtherCluster,
     OtherNode,
+    OtherCertificate,
 }
 
 impl Answer {
@@ -43,6 +44,7 @@ impl Answer {
             Answer::OtherVersion => 1,
             Answer::OtherCluster => 2,
             Answer::OtherNode => 3,
+            Answer::OtherCertificate => 4,
         }
     }
 
@@ -54,6 +56,7 @@ impl Answer {
             Answer::OtherNode => {
                 "it has another number than the one dialled, or the same as the dialling node"
             }
+            Answer::OtherCertificate => "the dialling node's certificate is not that of its number",
         }
     }
 }
@@ -62,14 +65,24 @@ impl Answer {
 #[derive(Debug)]
 pub(super) enum HandshakeError {
     Io(io::Error),
+    /// What is wrong with its TLS.
+    Tls(String),
     NotAPeer,
+    /// It speaks TLS, and this node does not.
+    WantsTls,
     Malformed(Malformed),
-    Refused { answer: Answer, version: u16 },
+    Refused {
+        answer: Answer,
+        version: u16,
+    },
 }
 
 impl From<io::Error> for HandshakeError {
     fn from(error: io::Error) -> Self {
-        HandshakeError::Io(error)
+        match crate::doors::sentence(&error) {
+            Some(sentence) => HandshakeError::Tls(sentence),
+            None => HandshakeError::Io(error),
+        }
     }
 }
 
@@ -77,6 +90,8 @@ impl std::fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             HandshakeError::Io(error) => error.fmt(f),
+            HandshakeError::Tls(sentence) => f.write_str(sentence),
+            HandshakeError::WantsTls => f.write_str("it speaks TLS: this node's configuration has no [tls]"),
             HandshakeError::NotAPeer => f.write_str("what answers there is no quipu node"),
             HandshakeError::Malformed(malformed) => write!(f, "the handshake is {malformed}"),
             HandshakeError::Refused { answer: Answer::OtherVersion, version } => write!(
@@ -103,7 +118,12 @@ pub(super) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
     out.put_slice(&body);
     stream.write_all(&out).await?;
     let mut magic = [0; MAGIC.len()];
-    stream.read_exact(&mut magic).await?;
+    // A whole alert of TLS is shorter than the magic.
+    stream.read_exact(&mut magic[..2]).await?;
+    if is_tls(&magic) {
+        return Err(HandshakeError::WantsTls);
+    }
+    stream.read_exact(&mut magic[2..]).await?;
     if magic != MAGIC {
         return Err(HandshakeError::NotAPeer);
     }
@@ -112,18 +132,29 @@ pub(super) async fn introduce<S: AsyncRead + AsyncWrite + Unpin>(
         0 => Ok(()),
         2 => Err(HandshakeError::Refused { answer: Answer::OtherCluster, version }),
         3 => Err(HandshakeError::Refused { answer: Answer::OtherNode, version }),
+        4 => Err(HandshakeError::Refused { answer: Answer::OtherCertificate, version }),
         // An answer that this version does not know comes from another one.
         _ => Err(HandshakeError::Refused { answer: Answer::OtherVersion, version }),
     }
 }
 
-/// The dialled side: who is there, once it has been told that it is welcome.
+/// Whether what begins so is TLS: an alert that refuses a hello in the open, or a handshake.
+fn is_tls(start: &[u8]) -> bool {
+    matches!(start, [0x15 | 0x16, 0x03, ..])
+}
+
+/// The dialled side: who is there, once it has been told that it is welcome. `proves` says whether the connection may be
+/// that of the node with this number.
 pub(super) async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     own: &Identity,
+    proves: impl Fn(&S, NodeId) -> bool,
 ) -> Result<Hello, HandshakeError> {
     let mut magic = [0; MAGIC.len()];
     stream.read_exact(&mut magic).await?;
+    if is_tls(&magic) {
+        return Err(HandshakeError::WantsTls);
+    }
     if magic != MAGIC {
         return Err(HandshakeError::NotAPeer);
     }
@@ -139,7 +170,10 @@ pub(super) async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     let hello = Hello::from_bytes(Bytes::from(body)).map_err(HandshakeError::Malformed)?;
-    let answer = judge(&hello, own);
+    let answer = match judge(&hello, own) {
+        Answer::Welcome if !proves(stream, hello.from) => Answer::OtherCertificate,
+        answer => answer,
+    };
     reply(stream, answer).await?;
     match answer {
         Answer::Welcome => Ok(hello),
@@ -179,11 +213,15 @@ mod tests {
         }
     }
 
+    fn anybody(_: &tokio::io::DuplexStream, _: NodeId) -> bool {
+        true
+    }
+
     /// Both ends of a handshake from `dialler`, which means to reach `to`, with `dialled`.
     async fn meet(dialler: &Identity, to: u64, dialled: &Identity) -> (Option<Answer>, Option<Hello>) {
         let (mut here, mut there) = tokio::io::duplex(4096);
         let (introduced, admitted) =
-            tokio::join!(introduce(&mut here, dialler, NodeId(to)), admit(&mut there, dialled));
+            tokio::join!(introduce(&mut here, dialler, NodeId(to)), admit(&mut there, dialled, anybody));
         let answer = match introduced {
             Ok(()) => Some(Answer::Welcome),
             Err(HandshakeError::Refused { answer, .. }) => Some(answer),
@@ -215,7 +253,7 @@ mod tests {
             here.read_exact(&mut answer).await.expect("answered");
             answer
         };
-        let (answer, refused) = tokio::join!(client, admit(&mut there, &own));
+        let (answer, refused) = tokio::join!(client, admit(&mut there, &own, anybody));
         assert_eq!(answer[MAGIC.len()..], [1, 0, 1]);
         assert!(matches!(refused, Err(HandshakeError::Refused { answer: Answer::OtherVersion, version: 2 })));
     }
@@ -224,8 +262,36 @@ mod tests {
     async fn what_is_no_node_is_refused() {
         let (mut here, mut there) = tokio::io::duplex(4096);
         let own = identity("a", 2);
-        let (written, refused) = tokio::join!(here.write_all(b"GET / HTTP/1.1\r\n"), admit(&mut there, &own));
+        let (written, refused) =
+            tokio::join!(here.write_all(b"GET / HTTP/1.1\r\n"), admit(&mut there, &own, anybody));
         written.expect("written");
         assert!(matches!(refused, Err(HandshakeError::NotAPeer)));
+    }
+
+    #[tokio::test]
+    async fn a_number_that_the_certificate_does_not_bear_is_refused() {
+        let (mut here, mut there) = tokio::io::duplex(4096);
+        let (one, two) = (identity("a", 1), identity("a", 2));
+        let is_three = |_: &tokio::io::DuplexStream, from| from == NodeId(3);
+        let (introduced, admitted) =
+            tokio::join!(introduce(&mut here, &one, NodeId(2)), admit(&mut there, &two, is_three));
+        let told = introduced.expect_err("refused").to_string();
+        assert!(told.contains("certificate is not that of its number"), "{told}");
+        assert!(matches!(admitted, Err(HandshakeError::Refused { answer: Answer::OtherCertificate, .. })));
+    }
+
+    #[tokio::test]
+    async fn tls_is_recognised_by_a_node_that_speaks_none() {
+        let own = identity("a", 2);
+        let (mut here, mut there) = tokio::io::duplex(4096);
+        let hello = [0x16, 3, 1, 0, 200, 1, 0, 0, 196];
+        let (written, refused) = tokio::join!(here.write_all(&hello), admit(&mut there, &own, anybody));
+        written.expect("written");
+        assert!(matches!(refused, Err(HandshakeError::WantsTls)));
+        let (mut here, mut there) = tokio::io::duplex(4096);
+        let alert = [0x15, 3, 3, 0, 2, 2, 10];
+        let (written, refused) = tokio::join!(there.write_all(&alert), introduce(&mut here, &own, NodeId(1)));
+        written.expect("written");
+        assert!(matches!(refused, Err(HandshakeError::WantsTls)));
     }
 }

@@ -1,14 +1,16 @@
 //! What peers say to this node.
 
-use super::handshake::{self, Hello};
+use super::handshake::{self, HandshakeError, Hello};
 use super::outbound::Outbound;
 use super::{HANDSHAKE_TIMEOUT, frame};
+use crate::doors::{HUNG_UP, Stream};
 use crate::reactor::Inbox;
 use bytes::BytesMut;
 use quipu_base::codec::Codec;
 use quipu_base::{NodeId, Protocol};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -49,6 +51,38 @@ pub struct Inbound<P: Protocol> {
     /// The connection in force of each peer: a newer one ends it.
     current: RefCell<BTreeMap<NodeId, Rc<Notify>>>,
     counters: Rc<InboundCounters>,
+    complaints: Complaints,
+}
+
+/// Whom the log has been told of, and why they were refused: a peer that is refused comes again, and an operator need
+/// read it only once.
+#[derive(Default)]
+struct Complaints(RefCell<BTreeSet<(IpAddr, String)>>);
+
+/// Why somebody was not let in.
+struct Refusal {
+    reason: String,
+    /// Whether an operator must know. Connections that break are no news.
+    is_told: bool,
+}
+
+impl Complaints {
+    /// The most complaints that are remembered. Strangers beyond them are not worth a line.
+    const MOST: usize = 256;
+
+    fn refused(&self, address: IpAddr, Refusal { reason, is_told }: Refusal) {
+        let mut told = self.0.borrow_mut();
+        if is_told && told.len() < Self::MOST && told.insert((address, reason.clone())) {
+            tracing::warn!(%address, reason, "refused a peer");
+        } else {
+            tracing::debug!(%address, reason, "refused a peer");
+        }
+    }
+
+    /// Should it ever be refused again, that is news.
+    fn admitted(&self, address: IpAddr) {
+        self.0.borrow_mut().retain(|(told, _)| *told != address);
+    }
 }
 
 impl<P> Inbound<P>
@@ -58,7 +92,13 @@ where
 {
     /// Queues into `inbox`; whoever says hello is dialled back by `outbound`.
     pub fn new(inbox: Rc<Inbox<P>>, outbound: Rc<Outbound>) -> Rc<Self> {
-        Rc::new(Inbound { inbox, outbound, current: RefCell::default(), counters: Rc::default() })
+        Rc::new(Inbound {
+            inbox,
+            outbound,
+            current: RefCell::default(),
+            counters: Rc::default(),
+            complaints: Complaints::default(),
+        })
     }
 
     /// What peers said.
@@ -77,11 +117,11 @@ where
     pub async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) if self.counters.open.get() < MAX_CONNECTIONS => {
+                Ok((stream, address)) if self.counters.open.get() < MAX_CONNECTIONS => {
                     let inbound = self.clone();
                     self.counters.open.set(self.counters.open.get() + 1);
                     spawn_local(async move {
-                        inbound.serve(stream).await;
+                        inbound.serve(stream, address.ip()).await;
                         inbound.counters.open.set(inbound.counters.open.get() - 1);
                     });
                 }
@@ -94,18 +134,18 @@ where
         }
     }
 
-    async fn serve(self: &Rc<Self>, mut stream: TcpStream) {
-        let _ = stream.set_nodelay(true);
-        let own = self.outbound.identity();
-        let hello = match timeout(HANDSHAKE_TIMEOUT, handshake::admit(&mut stream, own)).await {
-            Ok(Ok(hello)) => hello,
-            Ok(Err(error)) => {
+    async fn serve(self: &Rc<Self>, socket: TcpStream, address: IpAddr) {
+        let _ = socket.set_nodelay(true);
+        let admitted = timeout(HANDSHAKE_TIMEOUT, self.admit(socket)).await;
+        let too_long = |_| Err(Refusal { reason: "its handshake takes too long".into(), is_told: true });
+        let (stream, hello) = match admitted.unwrap_or_else(too_long) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
                 bump(&self.counters.refused);
-                tracing::debug!(%error, "refused a peer");
-                return;
+                return self.complaints.refused(address, refusal);
             }
-            Err(_) => return bump(&self.counters.refused),
         };
+        self.complaints.admitted(address);
         let replaced = Rc::new(Notify::new());
         if let Some(before) = self.current.borrow_mut().insert(hello.from, replaced.clone()) {
             before.notify_one();
@@ -125,8 +165,25 @@ where
         }
     }
 
+    /// Lets a peer in, or says why not.
+    async fn admit(&self, socket: TcpStream) -> Result<(Stream, Hello), Refusal> {
+        let door = self.outbound.door();
+        let welcomed = door.welcome(socket, HANDSHAKE_TIMEOUT).await;
+        let mut stream = welcomed.map_err(|unwelcome| Refusal {
+            is_told: unwelcome.reason != HUNG_UP,
+            reason: unwelcome.sentence,
+        })?;
+        let proves = |stream: &Stream, from| door.proves(stream, from);
+        match handshake::admit(&mut stream, self.outbound.identity(), proves).await {
+            Ok(hello) => Ok((stream, hello)),
+            Err(error) => {
+                Err(Refusal { is_told: !matches!(error, HandshakeError::Io(_)), reason: error.to_string() })
+            }
+        }
+    }
+
     /// Reads until the connection ends. Says what was wrong, if the peer's bytes were.
-    async fn receive(&self, from: NodeId, mut stream: TcpStream) -> Option<&'static str> {
+    async fn receive(&self, from: NodeId, mut stream: Stream) -> Option<&'static str> {
         let max_frame = self.outbound.identity().max_frame;
         let mut buffer = BytesMut::new();
         loop {

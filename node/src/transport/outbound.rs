@@ -2,14 +2,14 @@
 
 use super::dialer::{self, Notifier};
 use super::{Identity, frame};
+use crate::doors::{PeerDoor, WriteHalf};
 use bytes::{Buf, BytesMut};
 use quipu_base::NodeId;
 use quipu_base::codec::Codec;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
 
@@ -57,7 +57,7 @@ pub(super) struct Peer {
     /// Whether the cluster's membership names it; otherwise it only introduced itself.
     pub(super) is_member: Cell<bool>,
     pub(super) stopped: Cell<bool>,
-    pub(super) link: RefCell<Option<Rc<OwnedWriteHalf>>>,
+    pub(super) link: RefCell<Option<Rc<WriteHalf>>>,
     /// Whether the link takes no more for now.
     pub(super) blocked: Cell<bool>,
     /// Whether a write on the link failed.
@@ -81,6 +81,7 @@ struct Outbox {
 /// The connections that this node dials. Everything said in a batch leaves with [`Outbound::flush`].
 pub struct Outbound {
     own: Identity,
+    door: PeerDoor,
     peers: RefCell<BTreeMap<NodeId, Rc<Peer>>>,
     dirty: RefCell<Vec<Rc<Peer>>>,
     suspect: Notifier,
@@ -89,9 +90,10 @@ pub struct Outbound {
 
 impl Outbound {
     /// Knows nobody. `suspect` is told of every peer whose connection ended as if its process had.
-    pub fn new(own: Identity, suspect: impl Fn(NodeId) + 'static) -> Rc<Self> {
+    pub fn new(own: Identity, door: PeerDoor, suspect: impl Fn(NodeId) + 'static) -> Rc<Self> {
         Rc::new(Outbound {
             own,
+            door,
             peers: RefCell::default(),
             dirty: RefCell::default(),
             suspect: Rc::new(suspect),
@@ -102,6 +104,11 @@ impl Outbound {
     /// Who this node is.
     pub fn identity(&self) -> &Identity {
         &self.own
+    }
+
+    /// How nodes let each other in.
+    pub fn door(&self) -> &PeerDoor {
+        &self.door
     }
 
     /// Dials these members from now on, and no longer those that are none any more.
@@ -145,7 +152,7 @@ impl Outbound {
         peers.insert(id, peer.clone());
         let (outbound, suspect) = (self.clone(), self.suspect.clone());
         spawn_local(async move {
-            dialer::run(&peer, &outbound.own, &suspect).await;
+            dialer::run(&peer, &outbound.own, &outbound.door, &suspect).await;
             // Unless it has been replaced already.
             let mut peers = outbound.peers.borrow_mut();
             if peers.get(&id).is_some_and(|current| Rc::ptr_eq(current, &peer)) {
@@ -265,21 +272,22 @@ impl Peer {
                     outbox.bytes.advance(written);
                     bump(&self.counters.bytes, written as u64);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.blocked.set(true);
-                    self.wake.notify_one();
-                    return;
-                }
-                Err(_) => {
-                    self.broken.set(true);
-                    self.wake.notify_one();
-                    return;
-                }
+                Err(error) => return self.failed(&error),
             }
         }
         if outbox.bytes.is_empty() {
             outbox.empty();
+            if let Err(error) = link.try_flush() {
+                self.failed(&error);
+            }
         }
+    }
+
+    /// The connection takes no more, for now or for ever.
+    fn failed(&self, error: &io::Error) {
+        let state = if error.kind() == ErrorKind::WouldBlock { &self.blocked } else { &self.broken };
+        state.set(true);
+        self.wake.notify_one();
     }
 
     /// Forgets what waits: the peer cannot be reached, or got a part of it on a connection that is gone.

@@ -2,7 +2,6 @@
 
 use super::layout::Layout;
 use crate::Failure;
-use crate::http::ask_within;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
@@ -121,9 +120,7 @@ fn start(layout: &Layout, node: u16) -> Result<Child, Failure> {
 }
 
 fn is_ready(port: u16) -> bool {
-    let address = format!("127.0.0.1:{port}");
-    ask_within(Duration::from_millis(500), "GET", &address, "/ready", None)
-        .is_ok_and(|answer| answer.status == 200)
+    crate::client::is_ready(&format!("127.0.0.1:{port}"))
 }
 
 fn how(status: ExitStatus) -> String {

@@ -157,9 +157,10 @@ impl Codec for Change {
 }
 
 /// This node's asks on their way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Asks {
-    /// Chosen at random when the node starts: an answer to an earlier start's ask is nobody's.
+    /// Chosen at random when this start of the node asks for the first time: an answer to an earlier start's ask is
+    /// nobody's. Until then it is 0, which marks what the leader says by itself.
     pub(super) start: u64,
     last: u64,
     pub(super) outstanding: BTreeMap<u64, Outstanding>,
@@ -178,11 +179,6 @@ pub(super) struct Outstanding {
 impl Asks {
     /// The most that may be on their way at once.
     pub(super) const LIMIT: usize = 16_384;
-
-    pub(super) fn new(start: u64) -> Self {
-        // 0 marks what the leader says by itself.
-        Asks { start: start.max(1), last: 0, outstanding: BTreeMap::new() }
-    }
 
     pub(super) fn next_number(&mut self) -> u64 {
         self.last += 1;

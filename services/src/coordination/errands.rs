@@ -31,6 +31,9 @@ impl Coordination {
         if let Some(refusal) = refusal {
             return env.emit(Event::Answered { id, result: Err(refusal) });
         }
+        if self.asks.start == 0 {
+            self.asks.start = env.random().u64(1..);
+        }
         let number = self.asks.next_number();
         let errand = Errand { origin: self.config.id, start: self.asks.start, number, ask };
         let command = self.commands.write(&errand);
@@ -147,7 +150,8 @@ impl Coordination {
                     self.lock_clocks.forget_wait(name, &grant.claim.request);
                     self.lock_clocks.lease(name, grant.token, grant.ttl_ms, now);
                 }
-                locks::Event::Ended { name, token, .. } => {
+                locks::Event::Ended { name, token, why } => {
+                    self.counters.leases_expired += u64::from(*why == locks::End::Expired);
                     self.lock_clocks.forget_lease(name, *token);
                     let rests = self.locks.lock(name).and_then(|lock| lock.resting.get(token));
                     if let Some(delay_ms) = rests {

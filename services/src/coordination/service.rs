@@ -140,7 +140,7 @@ impl Protocol for Coordination {
             clocks: SessionClocks::new(Duration::from_millis(config.tick_ms.into())),
             lock_clocks: LockClocks::default(),
             features: Features::default(),
-            asks: Asks::new(env.random().u64(..)),
+            asks: Asks::default(),
             snapshots: Snapshots::default(),
             wishes: Wishes::default(),
             asked: BTreeMap::new(),

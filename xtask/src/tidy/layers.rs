@@ -5,7 +5,7 @@ use super::{Finding, Rule};
 
 static ARROWS: Rule = Rule {
     name: "layer arrows",
-    why: "base <- protocols, machines, wires <- services <- lab, node <- quipu: what the lab attacks must be what the node \
+    why: "base <- protocols, machines, wires <- services, flags <- lab, node <- quipu: what the lab attacks must be what the node \
           serves, and neither may reach into the other",
     remedy: "move the shared part down into the layer both may use, or pass it in from quipu",
 };
@@ -17,20 +17,21 @@ static UNKNOWN: Rule = Rule {
 };
 
 /// Each crate and the crates of ours that it may use. `bench`, `fuzz` and the conformance tests may use all.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("base", &[]),
     ("protocols", &["base"]),
     ("machines", &["base"]),
     ("wires", &["base"]),
     ("services", &["base", "protocols", "machines", "wires"]),
+    ("flags", &[]),
     ("lab", &["base", "protocols", "machines", "wires", "services"]),
-    ("node", &["base", "protocols", "machines", "wires", "services"]),
-    ("quipu", &["base", "protocols", "machines", "wires", "services", "lab", "node"]),
+    ("node", &["base", "protocols", "machines", "wires", "services", "flags"]),
+    ("quipu", &["base", "protocols", "machines", "wires", "services", "flags", "lab", "node"]),
     ("xtask", &[]),
     ("bench", ALL),
     ("fuzz", ALL),
 ];
-const ALL: &[&str] = &["base", "protocols", "machines", "wires", "services", "lab", "node", "quipu"];
+const ALL: &[&str] = &["base", "protocols", "machines", "wires", "services", "flags", "lab", "node", "quipu"];
 
 pub(super) fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     for file in &tree.files {
