@@ -61,13 +61,14 @@ class Nodes(Cluster):
     """`quipu start --config node.toml` once for each node, so that a test can hurt any one of them.
 
     `addresses` gives each node a host of its own; by default all are on loopback. `founders` is how many of them
-    found the cluster; the others wait to be added.
+    found the cluster; the others wait to be added. `settings` is more of each node's configuration, in TOML.
     """
 
     name = "quipu"
 
-    def __init__(self, size: int = 3, addresses: list[str] | None = None, founders: int | None = None):
+    def __init__(self, size: int = 3, addresses: list[str] | None = None, founders: int | None = None, settings: str = ""):
         self.directory = tempfile.mkdtemp(prefix="quipu-test-")
+        self.settings = settings
         self.offset = 0 if addresses else _offset(size)
         # Beyond loopback, in a network of the test's own, anybody may come in.
         self.is_open = addresses is not None
@@ -115,8 +116,8 @@ class Nodes(Cluster):
         own = f'[node]\ncluster = "faults"\ndata_dir = "{self.data(node)}"\n{self._addresses(node)}'
         found = "".join(f"[[member]]\n{self._addresses(member)}" for member in self.founders)
         doors = "[doors]\nopen_beyond_loopback_without_authentication = true\n" if self.is_open else ""
-        super_digest = f'[zookeeper]\nsuper_digest = "{SUPER_DIGEST}"\n'
-        return own + (found if node in self.founders else "") + super_digest + doors
+        zookeeper = f'[zookeeper]\nsuper_digest = "{SUPER_DIGEST}"\n'
+        return own + (found if node in self.founders else "") + doors + zookeeper + self.settings
 
     def _addresses(self, node: Node) -> str:
         return f'id = {node.number}\npeer = "{self.peer(node)}"\nclient = "{node.address}"\nhttp = "{self.http(node)}"\n'

@@ -52,10 +52,10 @@ class SecureNodes(Nodes):
     name = "quipu under TLS"
 
     def __init__(self, size: int = 3, more: str = "", limits: str = ""):
-        self.more, self.limits = more, limits
+        self.more = more
         self.certificates: Certificates | None = None
         self.tokens: dict[str, dict] = {}
-        super().__init__(size)
+        super().__init__(size, settings=limits)
         for node in self.nodes:
             node.context = self.certificates.context("client-app")
 
@@ -115,4 +115,4 @@ class SecureNodes(Nodes):
         tls = self.certificates.section(f"node-{node.number}") + self.more
         # What is said at the most talkative level is looked through for secrets.
         log = '[log]\nlevel = "trace"\n'
-        return super()._settings(node) + tls + tokens + log + self.limits
+        return super()._settings(node) + tls + tokens + log
