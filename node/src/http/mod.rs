@@ -224,6 +224,8 @@ impl Http {
                         let http = self.clone();
                         spawn_local(async move { http.welcome(stream, admission).await });
                     }
+                    // Before a handshake there is no saying so.
+                    None if self.door.is_tls() => {}
                     None => refuse(&stream),
                 },
                 Err(error) => {
