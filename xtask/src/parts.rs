@@ -256,8 +256,10 @@ fn http_api() -> Part {
         }
         // Without it the tests of stale writes to PostgreSQL skip themselves and say so.
         environment::postgresql();
-        let folders: Vec<_> =
-            ["http", "doors"].into_iter().filter(|name| root().join("conformance").join(name).is_dir()).collect();
+        let folders: Vec<_> = ["http", "doors"]
+            .into_iter()
+            .filter(|name| root().join("conformance").join(name).is_dir())
+            .collect();
         pytest(&folders, 10 * MINUTE)
     })
 }
