@@ -93,8 +93,9 @@ fn describe(seen: &[Seen]) -> String {
         head.term
     );
     out += &format!(
-        "{} sessions, {} nodes ({} ephemeral), {} of data\n\n",
+        "{} sessions, {} locks, {} nodes ({} ephemeral), {} of data\n\n",
         head.sessions,
+        head.locks,
         head.nodes,
         head.ephemerals,
         bytes(head.data_bytes)
