@@ -62,7 +62,8 @@ def test_it_opens_with_certificates_and_tokens(own):
     configuration = cluster.configuration(cluster.nodes[0])
     for key in KEYS:
         rebind(configuration, key)
-    assert cluster.start().ask("GET", "/ready")[0] == 200
+    cluster.start()
+    wait_until(lambda: cluster.ask("GET", "/ready")[0] == 200, 10, "it to be ready")
 
 
 def test_a_configuration_that_lacks_its_tokens_is_refused(own):

@@ -8,7 +8,6 @@ import struct
 import time
 from pathlib import Path
 
-import pytest
 from kazoo.client import KazooClient
 
 from harness.process import wait_until
@@ -17,7 +16,7 @@ from harness.secure import Certificates, CLUSTER
 HELLO = b"quipu\0np"
 TRANSPORT = Path(__file__).resolve().parents[2] / "node/src/transport/mod.rs"
 VERSION = int(re.search(r"PEER_PROTOCOL_VERSION: u16 = (\d+)", TRANSPORT.read_text()).group(1))
-WELCOME, OTHER_CERTIFICATE = 0, 4
+OTHER_NODE, OTHER_CERTIFICATE = 3, 4
 
 
 def hello(sender: int, receiver: int) -> bytes:
@@ -72,14 +71,6 @@ def test_a_cluster_under_mutual_tls_survives_kill_9_of_its_leader(own):
         assert client.retry(client.get, "/survives")[0] == str(round).encode()
     client.stop()
     client.close()
-    # A connection that ends with its process is a hint under TLS too: a new leader soon.
-    assert cluster.leader()
-
-
-def test_a_member_joins_under_tls(own):
-    cluster = own(3).start()
-    assert cluster.metric("quipu_peer_connected") == 2
-    assert cluster.metric("quipu_tls_handshakes_failed_total", reason="bad_certificate") == 0
 
 
 def test_a_node_shows_the_certificate_of_its_number(cluster):
@@ -102,15 +93,12 @@ def test_strangers_are_refused_and_told_of_once(own, tmp_path):
     for _ in range(5):
         assert introduce(lone, context, sender=2) is None
         assert introduce(lone, None, sender=2) is None
-    wait_until(lambda: lone.told("WARN") >= 2, 5, "two complaints")
-    assert lone.told('refused a peer address=127.0.0.1 reason="its certificate is not signed by the authority') <= 10
-    warnings = [line for line in Path(lone.log(lone.nodes[0])).read_text().splitlines() if "WARN" in line]
-    assert sum("is not signed by the authority in tls.ca" in line for line in warnings) == 1, warnings
-    assert sum("it does not speak TLS" in line for line in warnings) == 1, warnings
+    wait_until(lambda: lone.told("is not signed by the authority in tls.ca") == 1, 5, "one complaint of five")
+    wait_until(lambda: lone.told("it does not speak TLS") == 1, 5, "one complaint of five")
     assert lone.metric("quipu_tls_handshakes_failed_total", listener="peer", reason="bad_certificate") == 5
     assert lone.metric("quipu_tls_handshakes_failed_total", listener="peer", reason="not_tls") == 5
-    # With our certificate, as node 2 of the same cluster, it would be welcome: the test can fail.
-    assert introduce(lone, lone.certificates.context("node-1"), sender=1) not in (None, WELCOME)
+    # With a certificate of ours the hello itself is answered: the test can fail. Nobody is node 1 but node 1.
+    assert introduce(lone, lone.certificates.context("node-1"), sender=1) == OTHER_NODE
 
 
 def test_a_node_in_the_open_is_told_what_is_missing(own):
@@ -123,15 +111,16 @@ def test_a_node_in_the_open_is_told_what_is_missing(own):
     wait_until(lambda: cluster.told("it speaks TLS: this node's configuration has no [tls]", odd), 20, "its complaint")
     both = cluster.nodes[:2]
     wait_until(lambda: any(node.mode() == "leader" for node in both), 20, "the two others to lead")
-    assert odd.mode() is None
+    assert cluster.ask("GET", "/ready", node=odd)[0] == 503
 
 
-@pytest.mark.parametrize("file, told", [("node-2", "is not this node's certificate: that bears the name node-1.")])
-def test_a_node_with_anothers_certificate_does_not_start(own, file, told):
+def test_a_node_with_anothers_certificate_does_not_start(own):
     cluster = own(3)
     node = cluster.nodes[0]
     configuration = cluster.configuration(node)
-    configuration.write_text(configuration.read_text().replace("node-1.pem", f"{file}.pem").replace("node-1.key", f"{file}.key"))
+    text = configuration.read_text()
+    configuration.write_text(text.replace("node-1.pem", "node-2.pem").replace("node-1.key", "node-2.key"))
     cluster.launch(node)
     wait_until(lambda: not node.running, 10, "it to give up")
-    assert told in node.child.log_tail(), node.child.log_tail()
+    told = node.child.log_tail()
+    assert "node-2.pem: is not this node's certificate: that bears the name node-1." in told, told

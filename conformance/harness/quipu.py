@@ -116,8 +116,8 @@ class Nodes(Cluster):
         own = f'[node]\ncluster = "faults"\ndata_dir = "{self.data(node)}"\n{self._addresses(node)}'
         found = "".join(f"[[member]]\n{self._addresses(member)}" for member in self.founders)
         doors = "[doors]\nopen_beyond_loopback_without_authentication = true\n" if self.is_open else ""
-        super_digest = f'[zookeeper]\nsuper_digest = "{SUPER_DIGEST}"\n'
-        return own + (found if node in self.founders else "") + super_digest + doors + self.settings
+        zookeeper = f'[zookeeper]\nsuper_digest = "{SUPER_DIGEST}"\n'
+        return own + (found if node in self.founders else "") + doors + zookeeper + self.settings
 
     def _addresses(self, node: Node) -> str:
         return f'id = {node.number}\npeer = "{self.peer(node)}"\nclient = "{node.address}"\nhttp = "{self.http(node)}"\n'

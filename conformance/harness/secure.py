@@ -52,10 +52,10 @@ class SecureNodes(Nodes):
     name = "quipu under TLS"
 
     def __init__(self, size: int = 3, more: str = "", limits: str = ""):
-        self.more, self.limits = more, limits
+        self.more = more
         self.certificates: Certificates | None = None
         self.tokens: dict[str, dict] = {}
-        super().__init__(size)
+        super().__init__(size, settings=limits)
         for node in self.nodes:
             node.context = self.certificates.context("client-app")
 
@@ -87,9 +87,9 @@ class SecureNodes(Nodes):
         return sum(float(line.rsplit(" ", 1)[1]) for line in samples if all(label in line for label in wanted))
 
     def told(self, what: str, node: Node | None = None) -> int:
-        """How many lines of a node's log say it."""
+        """How many warnings of a node's log say it."""
         with open(self.log(node or self.nodes[0]), errors="replace") as log:
-            return sum(what in line for line in log)
+            return sum("WARN" in line and what in line for line in log)
 
     def check_logs(self) -> None:
         """No secret stands in any log."""
@@ -115,4 +115,4 @@ class SecureNodes(Nodes):
         tls = self.certificates.section(f"node-{node.number}") + self.more
         # What is said at the most talkative level is looked through for secrets.
         log = '[log]\nlevel = "trace"\n'
-        return super()._settings(node) + tls + tokens + log + self.limits
+        return super()._settings(node) + tls + tokens + log
