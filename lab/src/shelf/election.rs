@@ -101,7 +101,7 @@ impl Program for Election {
 
     fn judge(&self, seen: &Seen<'_, Told>) -> Judgement {
         let mut leaders: BTreeMap<Token, NodeId> = BTreeMap::new();
-        let mut truth: Vec<Change> = Vec::new();
+        let mut truth: BTreeMap<usize, Change> = BTreeMap::new();
         for (emission, told) in seen.all() {
             match told {
                 Told::Leads(term) => {
@@ -110,7 +110,13 @@ impl Program for Election {
                         return Judgement::Broken(format!("two candidates lead in term {}", term.0));
                     }
                 }
-                Told::Changed(change) => truth.push(*change),
+                Told::Changed(place, change) => {
+                    if *truth.entry(*place).or_insert(*change) != *change {
+                        return Judgement::Broken(format!(
+                            "change {place} was another, and is now: {change}"
+                        ));
+                    }
+                }
                 Told::Sees(_) | Told::Begins => {}
             }
         }
@@ -124,7 +130,7 @@ impl Program for Election {
             goals.extend(seen.goal(node, |told| matches!(told, Told::Leads(_))));
         }
         for (node, _) in OBSERVERS {
-            for change in &truth {
+            for change in truth.values() {
                 goals.extend(seen.goal(node, |told| *told == Told::Sees(*change)));
             }
         }
@@ -147,7 +153,7 @@ impl Program for Election {
 
     /// Who came to lead, and how far observers came.
     fn outcome(&self, seen: &Seen<'_, Told>) -> BTreeSet<(NodeId, String)> {
-        let told = seen.all().filter(|(_, told)| matches!(told, Told::Leads(_) | Told::Changed(_)));
+        let told = seen.all().filter(|(_, told)| matches!(told, Told::Leads(_) | Told::Changed(..)));
         let mut outcome: BTreeSet<_> =
             told.map(|(emission, told)| (emission.node, format!("{told:?}"))).collect();
         for (node, _) in OBSERVERS {
@@ -174,7 +180,7 @@ impl Program for Election {
     fn event(&self, told: &Told) -> String {
         match told {
             Told::Leads(term) => format!("leads, term {}", term.0),
-            Told::Changed(change) => change.to_string(),
+            Told::Changed(_, change) => change.to_string(),
             Told::Sees(change) => format!("sees: {change}"),
             Told::Begins => "begins".to_owned(),
         }
@@ -188,17 +194,17 @@ fn views(seen: &Seen<'_, Told>, observer: NodeId) -> Vec<Vec<Change>> {
         match told {
             Told::Begins => views.push(Vec::new()),
             Told::Sees(change) => views.last_mut().expect("there is always one").push(*change),
-            Told::Leads(_) | Told::Changed(_) => {}
+            Told::Leads(_) | Told::Changed(..) => {}
         }
     }
     views
 }
 
 /// Where an observer has seen something else than what happened.
-fn gap(name: &str, views: &[Vec<Change>], truth: &[Change]) -> Option<String> {
+fn gap(name: &str, views: &[Vec<Change>], truth: &BTreeMap<usize, Change>) -> Option<String> {
     views.iter().find_map(|view| {
-        let place = (0..view.len()).find(|place| truth.get(*place) != Some(&view[*place]))?;
-        let happened = truth.get(place).map_or_else(|| "nothing".to_owned(), Change::to_string);
+        let place = (0..view.len()).find(|place| truth.get(place) != Some(&view[*place]))?;
+        let happened = truth.get(&place).map_or_else(|| "nothing".to_owned(), Change::to_string);
         Some(format!("{name} sees \"{}\" where there was \"{happened}\"", view[place]))
     })
 }
@@ -250,8 +256,8 @@ pub enum Message {
 pub enum Told {
     /// A candidate leads.
     Leads(Token),
-    /// The service: a change is on disk.
-    Changed(Change),
+    /// The service: a change is on disk, in this place. It says so again when it has come back.
+    Changed(usize, Change),
     /// An observer has seen a change.
     Sees(Change),
     /// An observer begins, and knows nothing.
@@ -377,6 +383,9 @@ impl Service {
         for entry in log {
             service.apply(&entry);
         }
+        for (place, change) in service.changes.iter().enumerate() {
+            env.emit(Told::Changed(place, *change));
+        }
         for token in service.locks.lock(ELECTION).into_iter().flat_map(|lock| lock.holders.keys()) {
             env.set_timer(Timer::Lease(*token), env.now() + ROUND * LEASE);
         }
@@ -425,7 +434,7 @@ impl Service {
         let outcome = self.apply(&entry);
         for place in before..self.changes.len() {
             let change = self.changes[place];
-            env.emit_after(synced, Told::Changed(change));
+            env.emit_after(synced, Told::Changed(place, change));
             let after = match self.mistake {
                 Mistake::ByIndex => place.checked_sub(1).map_or(0, |last| self.changes[last].index),
                 _ => place as u64,

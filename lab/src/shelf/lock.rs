@@ -33,7 +33,7 @@ const REFUSED: &str = "the storage has refused a write";
 const ONE_PAUSE: Spec = Spec { pauses: 1, reach: 8, total: 1, ..Spec::new(20, 14, 0) };
 /// What does not break it with a fence: any two of lost messages, a crash, a pause, a late message and a wrong clock.
 const ANY_TWO: Spec =
-    Spec { crashes: 1, pauses: 1, delays: 1, skews: 1, reach: 8, total: 2, ..Spec::new(24, 14, 0) };
+    Spec { crashes: 1, pauses: 1, delays: 1, skews: 1, reach: 8, total: 2, ..Spec::new(18, 12, 0) };
 
 /// The program; see the module.
 pub struct LeasedLock {

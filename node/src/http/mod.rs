@@ -84,12 +84,12 @@ use answer::Body;
 use bytes::Bytes;
 use call::Raw;
 use counters::{HttpCounters, bump};
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, ORIGIN};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ALLOW, CONNECTION, HOST, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use patience::{Patient, Watch};
 use problem::{Code, Problem};
@@ -143,6 +143,16 @@ impl Default for HttpLimits {
         }
     }
 }
+
+/// How requests are answered whose bodies were perhaps not read.
+const UNREAD: [StatusCode; 6] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+];
 
 /// The HTTP port of a node.
 pub struct Http {
@@ -295,8 +305,18 @@ impl Http {
     }
 
     async fn answer(self: &Rc<Self>, request: Request<Incoming>) -> Response<Body> {
-        let began = self.clock.now();
         let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
+        let mut response = self.dispatch(parts, body).await;
+        // A body that nobody read ends the connection. A client that is not told so sends its next request into nothing.
+        if has_body && UNREAD.contains(&response.status()) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn dispatch(self: &Rc<Self>, parts: Parts, body: Incoming) -> Response<Body> {
+        let began = self.clock.now();
         let Some((methods, values)) = self.table.find(parts.uri.path()) else {
             bump(&self.counters.nowhere);
             return Problem::new(Code::NotFound, "there is nothing at this path").into_response();
@@ -374,7 +394,7 @@ fn is_of_another_site(parts: &Parts) -> bool {
     if [Method::GET, Method::HEAD].contains(&parts.method) {
         return false;
     }
-    let text = |value: Option<&hyper::header::HeaderValue>| value?.to_str().ok().map(str::to_owned);
+    let text = |value: Option<&HeaderValue>| value?.to_str().ok().map(str::to_owned);
     let Some((origin, host)) = text(Some(origin)).zip(text(parts.headers.get(HOST))) else { return true };
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
     let is_address = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
