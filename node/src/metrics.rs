@@ -212,6 +212,15 @@ fn consensus(out: &mut Exposition, report: &Report) {
 }
 
 fn service(out: &mut Exposition, counters: &Counters, report: &Report) {
+    out.gauge("quipu_locks", "Locks and elections that are not free.").value(&[], report.locks);
+    out.gauge("quipu_fences", "Resources for which a token was shown.").value(&[], report.fences);
+    out.counter(
+        "quipu_asks_total",
+        "Commands about locks, and changes without a session, asked of this node.",
+    )
+    .value(&[], counters.asks);
+    out.counter("quipu_leases_expired_total", "Leases of locks ended by this node as the leader.")
+        .value(&[], counters.leases_expired);
     out.gauge("quipu_sessions", "Sessions of the whole cluster.").value(&[], report.sessions);
     out.gauge("quipu_tree_nodes", "Nodes in the tree.").value(&[], report.nodes);
     out.gauge("quipu_tree_ephemerals", "Ephemeral nodes in the tree.").value(&[], report.ephemerals);

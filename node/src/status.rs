@@ -39,6 +39,9 @@ pub struct Status {
     pub log_bytes: u64,
     /// Who is in the cluster.
     pub members: Vec<MemberStatus>,
+    /// Locks and elections that are not free. A node of an older version knows of none.
+    #[serde(default)]
+    pub locks: u64,
     /// Sessions of the whole cluster.
     pub sessions: u64,
     /// Nodes in the tree.
@@ -120,6 +123,7 @@ impl Status {
             snapshot_index: report.snapshot_index,
             log_bytes: report.log_bytes as u64,
             members: report.members.iter().map(MemberStatus::of).collect(),
+            locks: report.locks as u64,
             sessions: report.sessions as u64,
             nodes: report.nodes as u64,
             ephemerals: report.ephemerals as u64,

@@ -1,8 +1,7 @@
 //! `quipu member`: who is in the cluster.
 
 use crate::Failure;
-use crate::http::{Answer, ask};
-use crate::status::{Nodes, status_of};
+use crate::client::{Answer, Client, Node, Nodes, Request};
 use crate::table::render;
 use clap::{Args, Subcommand};
 use quipu_node::status::Status;
@@ -78,12 +77,13 @@ enum Command {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
-    let (address, status) = arguments.nodes.first()?;
-    let operator = Operator::new(address, &status, deadline);
+    let client = arguments.nodes.client()?;
+    let (node, status) = client.first_status()?;
+    let operator = Operator::new(client, node, &status, deadline);
     match &arguments.command {
         Command::Add { id, peer, client, http, learner } => {
             let member = serde_json::json!({ "id": id, "peer": peer, "client": client, "http": http });
-            operator.wish("POST", "/v1/members", Some(&member.to_string()), &mut |_| {})?;
+            operator.wish(&Request::post("/v1/members", member), &mut |_| {})?;
             println!("member {id} learns");
             if *learner { Ok(()) } else { operator.promote(*id) }
         }
@@ -92,12 +92,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Err(format!("there is no member {id}; `quipu member list` shows those there are"))
         }
         Command::Remove { id } => {
-            operator.wish("DELETE", &format!("/v1/members/{id}"), None, &mut |_| {})?;
+            operator.wish(&Request::delete(format!("/v1/members/{id}")), &mut |_| {})?;
             println!("member {id} is removed; its process may be stopped now");
             Ok(())
         }
         Command::Transfer { id } => {
-            operator.wish("POST", &format!("/v1/transfer/{id}"), None, &mut |_| {})?;
+            operator.wish(&Request::post_empty(format!("/v1/transfer/{id}")), &mut |_| {})?;
             println!("member {id} takes the leadership over");
             Ok(())
         }
@@ -128,48 +128,42 @@ fn list(status: &Status, json: bool) {
 
 /// Which nodes to ask, and how long.
 struct Operator {
-    /// Every member's address, the one that answered first in front.
-    addresses: Vec<String>,
+    client: Client,
+    /// Every member, the one that answered first in front.
+    nodes: Vec<Node>,
     deadline: Instant,
 }
 
-/// The code and the detail of a node's refusal, which is a problem as RFC 9457 has them.
+/// What a node's refusal says: its code and its words.
 fn refusal_of(answer: &Answer) -> (String, String) {
-    let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let text = |key: &str| value[key].as_str().unwrap_or_default();
-    let code = text("type").strip_prefix("urn:quipu:problem:").unwrap_or_default();
-    (code.to_string(), text("detail").to_string())
+    let problem = answer.problem();
+    (problem.code().to_string(), problem.detail().to_string())
 }
 
 impl Operator {
-    fn new(address: String, status: &Status, deadline: Instant) -> Self {
-        let others = status.members.iter().map(|member| member.http.clone());
-        let others = others.filter(|other| !other.is_empty() && *other != address);
-        Operator { addresses: std::iter::once(address.clone()).chain(others).collect(), deadline }
+    fn new(client: Client, first: Node, status: &Status, deadline: Instant) -> Self {
+        let others = status.members.iter().filter(|member| !member.http.is_empty());
+        let others: Vec<Node> =
+            others.map(|member| first.like(&member.http)).filter(|o| *o != first).collect();
+        Operator { client, nodes: std::iter::once(first).chain(others).collect(), deadline }
     }
 
     /// Asks until it is granted, and elsewhere where no leader is known: a node that is being removed never hears
     /// that it has been. `meanwhile` is called with what a refusal says before it is asked again.
-    fn wish(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&str>,
-        meanwhile: &mut dyn FnMut(&str),
-    ) -> Result<(), Failure> {
+    fn wish(&self, request: &Request, meanwhile: &mut dyn FnMut(&str)) -> Result<(), Failure> {
         const PAUSE: Duration = Duration::from_millis(200);
         let mut asked = 0;
-        for address in self.addresses.iter().cycle() {
-            let (code, message) = match ask(method, address, path, body) {
+        for node in self.nodes.iter().cycle() {
+            let (code, message) = match self.client.ask_at(node, request) {
                 Ok(answer) if answer.status == 200 => return Ok(()),
                 Ok(answer) => refusal_of(&answer),
-                Err(message) => ("no-leader".into(), message),
+                Err(no_answer) => ("no-leader".into(), no_answer.why),
             };
             asked += 1;
             match code.as_str() {
                 "already-done" => return Ok(()),
                 // What was asked before did happen, only nobody said so.
-                "unknown-member" if method == "DELETE" && asked > 1 => return Ok(()),
+                "unknown-member" if request.is_delete() && asked > 1 => return Ok(()),
                 "no-leader" | "change-in-progress" | "not-caught-up" | "unknown" => meanwhile(&code),
                 _ => return Err(message),
             }
@@ -178,13 +172,13 @@ impl Operator {
             }
             sleep(PAUSE);
         }
-        unreachable!("there is an address, and it comes round again")
+        unreachable!("there is a node, and it comes round again")
     }
 
     /// Lets a learner vote, and shows how far it is until it may.
     fn promote(&self, id: u64) -> Result<(), Failure> {
         let mut shown = String::new();
-        self.wish("POST", &format!("/v1/members/{id}/promote"), None, &mut |code| {
+        self.wish(&Request::post_empty(format!("/v1/members/{id}/promote")), &mut |code| {
             let progress = if code == "not-caught-up" { self.progress(id) } else { None };
             let line = progress.unwrap_or_else(|| format!("waiting: {}", code.replace('-', " ")));
             if line != shown {
@@ -198,9 +192,11 @@ impl Operator {
 
     /// How far the leader says that a learner is.
     fn progress(&self, id: u64) -> Option<String> {
-        let status = self.addresses.iter().find_map(|address| status_of(address).ok())?;
+        let status = self.nodes.iter().find_map(|node| self.client.status_of(node).ok())?;
         let leader = status.members.iter().find(|member| Some(member.id) == status.leader)?;
-        let status = if leader.id == status.id { status } else { status_of(&leader.http).ok()? };
+        let own = leader.id == status.id;
+        let status =
+            if own { status } else { self.client.status_of(&self.nodes[0].like(&leader.http)).ok()? };
         let learner = status.members.iter().find(|member| member.id == id)?;
         Some(match (learner.matched.unwrap_or_default(), learner.active) {
             (_, Some(false)) => format!("member {id} has not answered yet: is it running?"),

@@ -1,14 +1,10 @@
 //! `quipu status`: the cluster at a glance.
 
 use crate::Failure;
-use crate::http::{address_of, ask_within};
+use crate::client::{Client, Node, Nodes};
 use crate::table::{bytes, duration, micros, render};
 use clap::Args;
 use quipu_node::status::{MemberStatus, Status};
-use std::time::Duration;
-
-/// How long a node may take to say how it is: one that does not must not hold the others up.
-const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Show members, leader, term, commit and applied index, lag, sessions and latency percentiles.
 ///
@@ -28,44 +24,6 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Which nodes to ask.
-#[derive(Args)]
-pub(crate) struct Nodes {
-    /// HTTP addresses of nodes; the first that answers is enough
-    #[arg(
-        long = "node",
-        value_name = "URL",
-        value_delimiter = ',',
-        global = true,
-        default_value = "http://127.0.0.1:8181,http://127.0.0.1:8182,http://127.0.0.1:8183"
-    )]
-    urls: Vec<String>,
-}
-
-impl Nodes {
-    /// The first of them that says how it is, and its address.
-    pub(crate) fn first(&self) -> Result<(String, Status), Failure> {
-        let mut failures = Vec::new();
-        for url in &self.urls {
-            let address = address_of(url);
-            match status_of(address) {
-                Ok(status) => return Ok((address.to_string(), status)),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        Err(format!("no node answers\n  {}\nName one with --node http://host:port", failures.join("\n  ")))
-    }
-}
-
-/// How a node says it is.
-pub(crate) fn status_of(address: &str) -> Result<Status, Failure> {
-    let answer = ask_within(PATIENCE, "GET", address, "/v1/status", None)?;
-    if answer.status != 200 {
-        return Err(format!("{address}: HTTP {}", answer.status));
-    }
-    serde_json::from_slice(&answer.body).map_err(|error| format!("{address}: not a status: {error}"))
-}
-
 /// A member, and how it says it is.
 struct Seen {
     member: MemberStatus,
@@ -73,8 +31,9 @@ struct Seen {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (_, first) = arguments.nodes.first()?;
-    let seen = everyone(first);
+    let client = arguments.nodes.client()?;
+    let (node, first) = client.first_status()?;
+    let seen = everyone(&client, &node, first);
     if arguments.json {
         print_json(&seen);
     } else {
@@ -84,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Asks every member that the first node names; all at once, since some may be down.
-fn everyone(first: Status) -> Vec<Seen> {
+fn everyone(client: &Client, node: &Node, first: Status) -> Vec<Seen> {
     let members = first.members.clone();
     if members.is_empty() {
         // It waits to be added to a cluster, and knows nobody.
@@ -103,8 +62,9 @@ fn everyone(first: Status) -> Vec<Seen> {
         .into_iter()
         .map(|member| {
             let own = (member.id == first.id).then(|| first.clone());
+            let (client, node) = (client.clone(), node.like(&member.http));
             std::thread::spawn(move || {
-                let status = own.or_else(|| status_of(&member.http).ok());
+                let status = own.or_else(|| client.status_of(&node).ok());
                 Seen { member, status }
             })
         })
@@ -133,8 +93,9 @@ fn describe(seen: &[Seen]) -> String {
         head.term
     );
     out += &format!(
-        "{} sessions, {} nodes ({} ephemeral), {} of data\n\n",
+        "{} sessions, {} locks, {} nodes ({} ephemeral), {} of data\n\n",
         head.sessions,
+        head.locks,
         head.nodes,
         head.ephemerals,
         bytes(head.data_bytes)

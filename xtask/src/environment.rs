@@ -45,6 +45,16 @@ pub(crate) fn zookeeper() -> bool {
     Path::new("/usr/share/zookeeper/bin/zkCli.sh").exists() || install("zookeeper")
 }
 
+/// A PostgreSQL server to start. Debian does not put it into PATH.
+pub(crate) fn postgresql() -> bool {
+    let installed = || {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+        versions.into_iter().any(|version| version.path().join("bin/initdb").exists())
+            || succeeds("initdb", &["--version"])
+    };
+    installed() || (install("postgresql") && installed())
+}
+
 /// `ip`, and the right to make network namespaces.
 pub(crate) fn network_namespaces() -> bool {
     is_root() && (succeeds("ip", &["-V"]) || install("iproute2"))

@@ -35,6 +35,7 @@ pub(crate) fn everything() -> Vec<Part> {
     parts.extend([
         unit_tests(),
         documentation_tests(),
+        flag_scenarios(),
         examples(),
         release_build(),
         simulation(),
@@ -44,6 +45,7 @@ pub(crate) fn everything() -> Vec<Part> {
     parts.push(kazoo(Servers::Ours));
     parts.extend(clients(Servers::Ours));
     parts.push(faults(String::new()));
+    parts.extend([http_api(), fences(), rolling_upgrade()]);
     parts
 }
 
@@ -94,6 +96,22 @@ fn unit_tests() -> Part {
 
 fn documentation_tests() -> Part {
     part("documentation tests", || cargo(["test", "--quiet", "--doc"], 10 * MINUTE))
+}
+
+/// flagd's own scenarios are not ours to carry along: they are read where somebody has put them.
+fn flag_scenarios() -> Part {
+    part("flagd's scenarios", || {
+        let folder = "shared/data/flagd-testbed";
+        let here = root();
+        if std::env::var_os("QUIPU_FLAGD_TESTBED").is_none()
+            && !here.ancestors().any(|above| above.join(folder).is_dir())
+        {
+            return Outcome::Skipped(format!("needs flagd's testbed in {folder} or QUIPU_FLAGD_TESTBED"));
+        }
+        let test =
+            ["test", "--quiet", "--package", "quipu-flags", "--test", "scenarios", "--", "--nocapture"];
+        cargo(test, 10 * MINUTE)
+    })
 }
 
 /// The programs that strangers learn from: each ends by asserting what it shows.
@@ -245,6 +263,64 @@ pub(crate) fn faults(filter: String) -> Part {
         }
         run(with_harness(&mut command), 15 * MINUTE)
     })
+}
+
+/// The HTTP API, feature flags and doors of three real nodes, as programs and their enemies use them.
+fn http_api() -> Part {
+    part("http api", || {
+        if let Err(outcome) = ours_is_built() {
+            return outcome;
+        }
+        // Without it the tests of stale writes to PostgreSQL skip themselves and say so.
+        environment::postgresql();
+        let folders: Vec<_> = ["http", "doors"]
+            .into_iter()
+            .filter(|name| root().join("conformance").join(name).is_dir())
+            .collect();
+        pytest(&folders, 10 * MINUTE)
+    })
+}
+
+/// The snippets of docs/fences.
+fn fences() -> Part {
+    part("fences", || {
+        // Likewise.
+        environment::postgresql();
+        pytest(&["fences"], 3 * MINUTE)
+    })
+}
+
+/// Nodes of the previous version are replaced one by one. Building that version is a step of its own and is done once.
+fn rolling_upgrade() -> Part {
+    part("rolling upgrade", || {
+        let previous = |python: &Path, option: Option<&str>, limit| {
+            run(with_harness(Command::new(python).arg("upgrade/previous.py").args(option)), limit)
+        };
+        let python = match environment::python() {
+            Ok(python) => python,
+            Err(outcome) => return outcome,
+        };
+        if previous(&python, Some("--check"), MINUTE).is_failure() {
+            return Outcome::Skipped("the previous version cannot be built here; see above".to_owned());
+        }
+        if let Err(outcome) = ours_is_built() {
+            return outcome;
+        }
+        let built = previous(&python, None, 15 * MINUTE);
+        if built.is_failure() { built } else { pytest(&["upgrade"], 5 * MINUTE) }
+    })
+}
+
+/// Tests of the conformance folder that start what they need themselves.
+fn pytest(folders: &[&str], limit: Duration) -> Outcome {
+    let python = match environment::python() {
+        Ok(python) => python,
+        Err(outcome) => return outcome,
+    };
+    let mut command = Command::new(python);
+    command.args(["-m", "pytest"]).args(folders);
+    command.args("--quiet -rs --tb=short --timeout 120 -p no:cacheprovider".split(' '));
+    run(with_harness(&mut command), limit)
 }
 
 /// Runs a command of the conformance folder beside the wanted servers; `harness.serve` starts and stops them.

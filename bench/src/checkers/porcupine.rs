@@ -101,7 +101,7 @@ fn check<M: Model>(model: &M, operations: &[Operation<'_, M>], deadline: Instant
     let mut turns = 0_u64;
     while entries[0].next != END {
         turns += 1;
-        if turns % 256 == 0 && Instant::now() > deadline {
+        if turns.is_multiple_of(256) && Instant::now() > deadline {
             return None;
         }
         let Entry { operation, matching, next, .. } = entries[at];

@@ -79,6 +79,8 @@ pub struct Cluster {
     pub system: System,
     /// Where clients connect, by node.
     pub clients: Vec<SocketAddr>,
+    /// Where the HTTP API is, by node; only ours has one.
+    pub http: Vec<SocketAddr>,
     /// The serving processes, by node.
     pub nodes: Vec<Process>,
     /// From the start of the first process until a client on each node had a write acknowledged.
@@ -213,7 +215,9 @@ fn start_quipu(places: &Places, data: &Path) -> Result<Cluster, Failure> {
         nodes.push(Process::adopt(pid.trim().parse()?));
     }
     let clients = (0..NODES as u16).map(|node| loopback(2181 + offset + node)).collect();
-    Ok(cluster(System::Quipu, clients, nodes, Some(supervisor)))
+    let mut cluster = cluster(System::Quipu, clients, nodes, Some(supervisor));
+    cluster.http = (0..NODES as u16).map(|node| loopback(8181 + offset + node)).collect();
+    Ok(cluster)
 }
 
 fn start_zookeeper(places: &Places, data: &Path) -> Result<Cluster, Failure> {
@@ -276,7 +280,7 @@ fn cluster(
     nodes: Vec<Process>,
     supervisor: Option<Process>,
 ) -> Cluster {
-    Cluster { system, clients, nodes, ready_after: Duration::ZERO, supervisor }
+    Cluster { system, clients, http: Vec::new(), nodes, ready_after: Duration::ZERO, supervisor }
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -14,6 +14,7 @@ pub mod zookeeper_load;
 
 use crate::Failure;
 use crate::processes::{cpu_of, own_cpu};
+use crate::report::median;
 use clusters::Cluster;
 use hdrhistogram::Histogram;
 use std::fmt;
@@ -137,6 +138,25 @@ pub struct Sample {
     pub server_cpu_us: f64,
     /// Processor time of the generator for one operation, in microseconds.
     pub generator_cpu_us: f64,
+}
+
+impl Sample {
+    /// The median of each figure; `None` of no samples.
+    pub fn median(samples: &[Sample]) -> Option<Sample> {
+        if samples.is_empty() {
+            return None;
+        }
+        let over = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure).collect());
+        let time = |figure: fn(&Sample) -> f64| Duration::from_secs_f64(over(figure));
+        Some(Sample {
+            rate: over(|sample| sample.rate),
+            p50: time(|sample| sample.p50.as_secs_f64()),
+            p99: time(|sample| sample.p99.as_secs_f64()),
+            p999: time(|sample| sample.p999.as_secs_f64()),
+            server_cpu_us: over(|sample| sample.server_cpu_us),
+            generator_cpu_us: over(|sample| sample.generator_cpu_us),
+        })
+    }
 }
 
 /// Takes the time, the latencies and the processor time of one measured window.

@@ -106,21 +106,8 @@ impl Results {
 
     /// The median of each figure over the rounds.
     pub fn typical(&self, system: System, cell: Cell) -> Option<Sample> {
-        let samples: Vec<&Sample> =
-            self.runs.iter().filter(|run| run.0 == system && run.1 == cell).map(|run| &run.2).collect();
-        if samples.is_empty() {
-            return None;
-        }
-        let over = |figure: fn(&Sample) -> f64| median(samples.iter().map(|sample| figure(sample)).collect());
-        let time = |figure: fn(&Sample) -> f64| Duration::from_secs_f64(over(figure));
-        Some(Sample {
-            rate: over(|sample| sample.rate),
-            p50: time(|sample| sample.p50.as_secs_f64()),
-            p99: time(|sample| sample.p99.as_secs_f64()),
-            p999: time(|sample| sample.p999.as_secs_f64()),
-            server_cpu_us: over(|sample| sample.server_cpu_us),
-            generator_cpu_us: over(|sample| sample.generator_cpu_us),
-        })
+        let runs = self.runs.iter().filter(|run| run.0 == system && run.1 == cell);
+        Sample::median(&runs.map(|run| run.2).collect::<Vec<_>>())
     }
 
     fn cell_table(&self) -> String {

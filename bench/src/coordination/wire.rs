@@ -9,6 +9,7 @@ mod code {
     pub(super) const DELETE: i32 = 2;
     pub(super) const GET_DATA: i32 = 4;
     pub(super) const SET_DATA: i32 = 5;
+    pub(super) const GET_CHILDREN: i32 = 8;
     pub(super) const SYNC: i32 = 9;
     pub(super) const PING: i32 = 11;
     pub(super) const MULTI: i32 = 14;
@@ -17,6 +18,15 @@ mod code {
 
 /// The request id of pings.
 pub const PING_XID: i32 = -2;
+
+/// The request id of what a watch says.
+pub const WATCH_XID: i32 = -1;
+
+/// A watch says that its node was deleted.
+pub const NODE_DELETED: i32 = 2;
+
+/// A node that does not exist.
+pub const NO_NODE: i32 = -101;
 
 /// A node that already exists.
 pub const NODE_EXISTS: i32 = -110;
@@ -58,14 +68,27 @@ pub fn connect(out: &mut Vec<u8>, identity: &Identity) {
 
 /// Appends the creation of a persistent node that anybody may use.
 pub fn create(out: &mut Vec<u8>, xid: i32, path: &[u8], data: &[u8]) {
-    request(out, xid, code::CREATE, |out| {
+    create_as(out, xid, path, data, 0);
+}
+
+/// Appends the creation of a node that goes with its session, behind whose name the server puts a number.
+pub fn create_ephemeral_sequential(out: &mut Vec<u8>, xid: i32, path: &[u8], data: &[u8]) {
+    create_as(out, xid, path, data, 3);
+}
+
+/// Appends a deletion, whatever the version.
+pub fn delete(out: &mut Vec<u8>, xid: i32, path: &[u8]) {
+    request(out, xid, code::DELETE, |out| {
         buffer(out, path);
-        buffer(out, data);
-        int(out, 1);
-        int(out, 31);
-        buffer(out, b"world");
-        buffer(out, b"anyone");
-        int(out, 0);
+        int(out, -1);
+    });
+}
+
+/// Appends a listing without a watch.
+pub fn get_children(out: &mut Vec<u8>, xid: i32, path: &[u8]) {
+    request(out, xid, code::GET_CHILDREN, |out| {
+        buffer(out, path);
+        out.push(0);
     });
 }
 
@@ -80,10 +103,12 @@ pub fn set_data(out: &mut Vec<u8>, xid: i32, path: &[u8], data: &[u8]) {
 
 /// Appends a read without a watch.
 pub fn get_data(out: &mut Vec<u8>, xid: i32, path: &[u8]) {
-    request(out, xid, code::GET_DATA, |out| {
-        buffer(out, path);
-        out.push(0);
-    });
+    get_data_as(out, xid, path, false);
+}
+
+/// Appends a read that leaves a watch on the node.
+pub fn get_data_and_watch(out: &mut Vec<u8>, xid: i32, path: &[u8]) {
+    get_data_as(out, xid, path, true);
 }
 
 /// Appends a sync.
@@ -155,6 +180,48 @@ pub fn data_length(frame: &[u8]) -> Result<usize> {
     Ok(u32::from_be_bytes(bytes.try_into().expect("4 bytes")) as usize)
 }
 
+/// The path that a successful creation made.
+pub fn created_path(frame: &[u8]) -> Result<&str> {
+    let (path, _) = text(frame.get(20..).unwrap_or_default())?;
+    Ok(path)
+}
+
+/// The names that a successful listing returned.
+pub fn children(frame: &[u8]) -> Result<Vec<&str>> {
+    let (count, mut rest) = number(frame.get(20..).unwrap_or_default())?;
+    let mut names = Vec::new();
+    for _ in 0..count {
+        let (name, behind) = text(rest)?;
+        names.push(name);
+        rest = behind;
+    }
+    Ok(names)
+}
+
+/// What a watch says, behind a head with [`WATCH_XID`].
+pub fn watch_event(frame: &[u8]) -> Result<i32> {
+    Ok(number(frame.get(20..).unwrap_or_default())?.0)
+}
+
+fn create_as(out: &mut Vec<u8>, xid: i32, path: &[u8], data: &[u8], flags: i32) {
+    request(out, xid, code::CREATE, |out| {
+        buffer(out, path);
+        buffer(out, data);
+        int(out, 1);
+        int(out, 31);
+        buffer(out, b"world");
+        buffer(out, b"anyone");
+        int(out, flags);
+    });
+}
+
+fn get_data_as(out: &mut Vec<u8>, xid: i32, path: &[u8], watch: bool) {
+    request(out, xid, code::GET_DATA, |out| {
+        buffer(out, path);
+        out.push(watch.into());
+    });
+}
+
 fn request(out: &mut Vec<u8>, xid: i32, operation: i32, body: impl FnOnce(&mut Vec<u8>)) {
     frame(out, |out| {
         int(out, xid);
@@ -182,6 +249,19 @@ fn long(out: &mut Vec<u8>, value: i64) {
 fn buffer(out: &mut Vec<u8>, bytes: &[u8]) {
     int(out, bytes.len() as i32);
     out.extend_from_slice(bytes);
+}
+
+fn number(bytes: &[u8]) -> Result<(i32, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<4>().ok_or_else(|| malformed("a reply too short"))?;
+    Ok((i32::from_be_bytes(*head), rest))
+}
+
+fn text(bytes: &[u8]) -> Result<(&str, &[u8])> {
+    let (length, rest) = number(bytes)?;
+    let cut = usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length));
+    let (text, rest) = cut.ok_or_else(|| malformed("a text longer than its reply"))?;
+    let text = std::str::from_utf8(text).map_err(|_| malformed("a text that is not UTF-8"))?;
+    Ok((text, rest))
 }
 
 fn malformed(what: &str) -> Error {
@@ -214,5 +294,20 @@ mod tests {
         assert!(complete(&[255; 8]).is_err());
         assert!(reply(&bytes[..12]).is_err());
         assert!(connected(&bytes).is_err());
+    }
+
+    #[test]
+    fn paths_and_names_are_read() {
+        let mut bytes = vec![0; 20];
+        int(&mut bytes, 2);
+        buffer(&mut bytes, b"a-0000000001");
+        buffer(&mut bytes, b"b");
+        assert_eq!(children(&bytes).expect("two names"), ["a-0000000001", "b"]);
+        assert!(children(&bytes[..bytes.len() - 1]).is_err());
+        assert_eq!(watch_event(&bytes).expect("a number"), 2);
+        let mut bytes = vec![0; 20];
+        buffer(&mut bytes, b"/a");
+        assert_eq!(created_path(&bytes).expect("a path"), "/a");
+        assert!(created_path(&bytes[..19]).is_err());
     }
 }

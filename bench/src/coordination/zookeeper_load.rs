@@ -1,15 +1,14 @@
-//! Load on a system that speaks ZooKeeper's protocol: one thread, one epoll, hand-made frames, one read and one
-//! write system call for whatever is ready on a connection, so that the generator takes little from the servers.
+//! Load on a system that speaks ZooKeeper's protocol: one thread, one epoll, hand-made frames.
 
 use super::clusters::Cluster;
 use super::session::{self, Session};
 use super::wire::{self, Identity};
 use super::{Cell, KEYS, MIX_READS, Meter, Operation, Sample, VALUE, Window, key};
 use crate::Failure;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use crate::connection::{Connection, Filled, READ_BUFFER};
+use mio::{Events, Poll};
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Sessions ask for this timeout; a cell is shorter, so nobody needs to ping.
 const SESSION_TIMEOUT_MS: i32 = 30_000;
-
-const READ_BUFFER: usize = 64 * 1024;
 
 /// Runs one cell. The keys must exist; what it creates is deleted again.
 pub fn run(cluster: &Cluster, cell: Cell, window: Window) -> Result<Sample, Failure> {
@@ -45,16 +42,14 @@ struct Load {
     cell: Cell,
     meter: Meter,
     poll: Poll,
-    connections: Vec<Connection>,
+    clients: Vec<Client>,
     keys: Vec<Vec<u8>>,
     random: fastrand::Rng,
     buffer: Vec<u8>,
 }
 
-struct Connection {
-    stream: TcpStream,
-    input: Vec<u8>,
-    output: Vec<u8>,
+struct Client {
+    connection: Connection,
     waiting: VecDeque<Waiting>,
     next_xid: i32,
     created: u32,
@@ -81,16 +76,16 @@ enum Kind {
 impl Load {
     fn open(cluster: &Cluster, cell: Cell) -> Result<Self, Failure> {
         let poll = Poll::new()?;
-        let mut connections = Vec::with_capacity(cell.shape.connections);
+        let mut clients = Vec::with_capacity(cell.shape.connections);
         for number in 0..cell.shape.connections {
             let address = cluster.clients[number % cluster.clients.len()];
-            connections.push(Connection::open(&poll, address, number)?);
+            clients.push(Client::open(&poll, address, number)?);
         }
         let mut load = Load {
             cell,
             meter: Meter::new(cluster),
             poll,
-            connections,
+            clients,
             keys: (0..KEYS).map(|index| key(index).into_bytes()).collect(),
             random: fastrand::Rng::with_seed(7),
             buffer: vec![0; READ_BUFFER],
@@ -102,22 +97,22 @@ impl Load {
     /// Fills every connection, keeps it full while the window lasts, and waits for what is left.
     fn run(&mut self, window: Window) -> Result<Sample, Failure> {
         let begun = Instant::now();
-        for number in 0..self.connections.len() {
+        for number in 0..self.clients.len() {
             for _ in 0..self.cell.shape.in_flight {
                 self.issue(number, begun);
             }
-            self.connections[number].flush()?;
+            self.clients[number].connection.flush()?;
         }
         self.serve_until(begun + window.warm_up, true)?;
         self.meter.begin()?;
         self.serve_until(Instant::now() + window.measure, true)?;
         let sample = self.meter.end()?;
         self.drain()?;
-        for connection in &mut self.connections {
-            let xid = connection.take_xid();
-            wire::close(&mut connection.output, xid);
-            connection.waiting.push_back(Waiting { since: Instant::now(), xid, kind: Kind::Close });
-            connection.flush()?;
+        for client in &mut self.clients {
+            let xid = client.take_xid();
+            wire::close(&mut client.connection.output, xid);
+            client.waiting.push_back(Waiting { since: Instant::now(), xid, kind: Kind::Close });
+            client.connection.flush()?;
         }
         self.drain()?;
         Ok(sample)
@@ -126,7 +121,7 @@ impl Load {
     /// Waits until nothing is on its way.
     fn drain(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
-        while self.connections.iter().any(|connection| !connection.waiting.is_empty()) {
+        while self.clients.iter().any(|client| !client.waiting.is_empty()) {
             if Instant::now() > deadline {
                 return Err(format!("{}: some requests were never answered", self.cell).into());
             }
@@ -153,48 +148,45 @@ impl Load {
                 if event.is_readable() {
                     self.receive(number, go_on)?;
                 }
-                self.connections[number].flush()?;
+                self.clients[number].connection.flush()?;
             }
         }
     }
 
-    /// Reads what is there. A read that does not fill the buffer has emptied the socket.
+    /// Handles what is there.
     fn receive(&mut self, number: usize, go_on: bool) -> Result<(), Failure> {
         loop {
-            let connection = &mut self.connections[number];
-            let length = match connection.stream.read(&mut self.buffer) {
-                Ok(0) if connection.waiting.is_empty() => return Ok(()),
-                Ok(0) => return Err(format!("{}: a server closed a connection", self.cell).into()),
-                Ok(length) => length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
+            let client = &mut self.clients[number];
+            let more = match client.connection.fill(&mut self.buffer)? {
+                Filled::Nothing => return Ok(()),
+                Filled::Closed if client.waiting.is_empty() => return Ok(()),
+                Filled::Closed => return Err(format!("{}: a server closed a connection", self.cell).into()),
+                Filled::Some { more } => more,
             };
             let now = Instant::now();
-            connection.input.extend_from_slice(&self.buffer[..length]);
-            let answered = connection.take_replies(now, &mut self.meter)?;
+            let answered = client.take_replies(now, &mut self.meter)?;
             if go_on {
                 for _ in 0..answered {
                     self.issue(number, now);
                 }
             }
-            if length < READ_BUFFER {
+            if !more {
                 return Ok(());
             }
         }
     }
 
-    /// Puts the next operation in a connection's output.
+    /// Puts the next operation in a client's output.
     fn issue(&mut self, number: usize, now: Instant) {
         let path = &self.keys[self.random.usize(..KEYS)];
-        let connection = &mut self.connections[number];
-        let xid = connection.take_xid();
+        let client = &mut self.clients[number];
+        let xid = client.take_xid();
         let write = match self.cell.operation {
             Operation::Create => {
-                let path = created_path(connection.number, connection.created);
-                connection.created += 1;
-                wire::create(&mut connection.output, xid, path.as_bytes(), &VALUE);
-                connection.waiting.push_back(Waiting { since: now, xid, kind: Kind::Write });
+                let path = created_path(client.number, client.created);
+                client.created += 1;
+                wire::create(&mut client.connection.output, xid, path.as_bytes(), &VALUE);
+                client.waiting.push_back(Waiting { since: now, xid, kind: Kind::Write });
                 return;
             }
             Operation::Set => true,
@@ -202,71 +194,45 @@ impl Load {
             Operation::Get | Operation::SyncedGet => false,
         };
         if write {
-            wire::set_data(&mut connection.output, xid, path, &VALUE);
-            connection.waiting.push_back(Waiting { since: now, xid, kind: Kind::Write });
+            wire::set_data(&mut client.connection.output, xid, path, &VALUE);
+            client.waiting.push_back(Waiting { since: now, xid, kind: Kind::Write });
             return;
         }
         let mut read_xid = xid;
         if self.cell.operation == Operation::SyncedGet {
-            wire::sync(&mut connection.output, xid, path);
-            connection.waiting.push_back(Waiting { since: now, xid, kind: Kind::Sync });
-            read_xid = connection.take_xid();
+            wire::sync(&mut client.connection.output, xid, path);
+            client.waiting.push_back(Waiting { since: now, xid, kind: Kind::Sync });
+            read_xid = client.take_xid();
         }
-        wire::get_data(&mut connection.output, read_xid, path);
-        connection.waiting.push_back(Waiting { since: now, xid: read_xid, kind: Kind::Read });
+        wire::get_data(&mut client.connection.output, read_xid, path);
+        client.waiting.push_back(Waiting { since: now, xid: read_xid, kind: Kind::Read });
     }
 
     fn created(&self) -> Vec<String> {
-        let of = |connection: &Connection| {
-            let number = connection.number;
-            (0..connection.created).map(move |sequence| created_path(number, sequence))
+        let of = |client: &Client| {
+            let number = client.number;
+            (0..client.created).map(move |sequence| created_path(number, sequence))
         };
-        self.connections.iter().flat_map(of).collect()
+        self.clients.iter().flat_map(of).collect()
     }
 }
 
-impl Connection {
-    fn open(poll: &Poll, address: SocketAddr, number: usize) -> Result<Connection, Failure> {
-        let stream = std::net::TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        let mut stream = TcpStream::from_std(stream);
-        poll.registry().register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)?;
-        let waiting = VecDeque::from([Waiting { since: Instant::now(), xid: 0, kind: Kind::Connect }]);
-        let mut connection = Connection {
-            stream,
-            input: Vec::new(),
-            output: Vec::new(),
-            waiting,
-            next_xid: 1,
-            created: 0,
-            number,
-        };
+impl Client {
+    fn open(poll: &Poll, address: SocketAddr, number: usize) -> Result<Client, Failure> {
+        let mut connection = Connection::open(poll, address, number)?;
         let identity = Identity { session: 0, password: [0; 16], timeout_ms: SESSION_TIMEOUT_MS };
         wire::connect(&mut connection.output, &identity);
         connection.flush()?;
-        Ok(connection)
-    }
-
-    /// Writes what is in the output, as far as the socket takes it.
-    fn flush(&mut self) -> Result<(), Failure> {
-        while !self.output.is_empty() {
-            match self.stream.write(&self.output) {
-                Ok(length) => drop(self.output.drain(..length)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        let waiting = VecDeque::from([Waiting { since: Instant::now(), xid: 0, kind: Kind::Connect }]);
+        Ok(Client { connection, waiting, next_xid: 1, created: 0, number })
     }
 
     /// Checks the replies that are complete; returns how many operations they end.
     fn take_replies(&mut self, now: Instant, meter: &mut Meter) -> Result<usize, Failure> {
         let mut answered = 0;
         let mut taken = 0;
-        while let Some(length) = wire::complete(&self.input[taken..])? {
-            let frame = &self.input[taken..taken + length];
+        while let Some(length) = wire::complete(&self.connection.input[taken..])? {
+            let frame = &self.connection.input[taken..taken + length];
             taken += length;
             let due = self.waiting.pop_front().ok_or("a reply that nobody waits for")?;
             if due.kind == Kind::Connect {
@@ -279,7 +245,7 @@ impl Connection {
                 answered += 1;
             }
         }
-        self.input.drain(..taken);
+        self.connection.input.drain(..taken);
         Ok(answered)
     }
 

@@ -3,6 +3,7 @@
 //! What is left is what a library itself costs: bookkeeping, messages, copies of entries. Nothing is encoded, no
 //! log is compacted, the machine only counts, and every group gets the same commands in the same batches.
 
+mod driver;
 pub mod multi_paxos;
 #[cfg(feature = "omnipaxos")]
 pub mod omnipaxos;

@@ -1,15 +1,12 @@
-//! Ours, driven the way a node drives it: inputs until none waits, timers that were set for now, one sync for
-//! all that was persisted, and only then the messages.
+//! Our Raft.
 
+use super::driver::{HEARTBEAT, Replicas, Replicating, Tally, ids};
 use super::{Group, Library, REPLICAS, command};
 use crate::Failure;
+use quipu_base::NodeId;
 use quipu_base::quorum::Voters;
-use quipu_base::{
-    Durable, Effect, Emitted, Env, EventId, Input, NodeId, Protocol, RequestId, SyncPoint, Time, WallTime,
-};
 use quipu_protocols::raft::{Config, Event, Membership, Payload, Planted, Raft, Request, Role};
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::hint::black_box;
 
 /// Ours as it is compared.
 pub const LIBRARY: Library = Library {
@@ -19,183 +16,53 @@ pub const LIBRARY: Library = Library {
     elect,
 };
 
-type Message = <Raft as Protocol>::Message;
-type Timer = <Raft as Protocol>::Timer;
-
-const HEARTBEAT: Duration = Duration::from_millis(100);
-
-struct Replica {
-    raft: Raft,
-    env: Env<Raft>,
-    inbox: VecDeque<(NodeId, Message)>,
-    outbox: Vec<(NodeId, Message)>,
-    timers: BTreeMap<Timer, Time>,
-    synced: SyncPoint,
-    inputs: u64,
-    applied: u64,
-    failure: Option<String>,
-}
-
-struct Quipu {
-    replicas: Vec<Replica>,
-    leader: usize,
-    now: Time,
-    requests: u64,
-}
-
 fn elect() -> Result<Box<dyn Group>, Failure> {
-    let ids = || (1..=REPLICAS as u64).map(NodeId);
-    let replicas = ids().map(|id| Replica::start(id, Voters::of(ids()))).collect();
-    let mut group = Quipu { replicas, leader: 0, now: Time::ZERO, requests: 0 };
-    for _ in 0..1000 {
-        group.pass_time(HEARTBEAT / 10)?;
-        let serves = |replica: &Replica| replica.raft.role() == Role::Leader { serving: true };
-        if let Some(leader) = group.replicas.iter().position(serves) {
-            group.leader = leader;
-            return Ok(Box::new(group));
+    Ok(Box::new(Replicas::<Raft>::elect(config)?))
+}
+
+fn config(id: NodeId) -> Config {
+    Config {
+        id,
+        bootstrap: Some(Membership { voters: Voters::of(ids()), ..Membership::default() }),
+        election_timeout: HEARTBEAT * 10,
+        heartbeat: HEARTBEAT,
+        max_batch_bytes: 1 << 20,
+        max_in_flight: 256,
+        max_uncommitted_bytes: 64 << 20,
+        snapshot_after_bytes: usize::MAX,
+        lease: None,
+        elections: None,
+        planted: Planted::default(),
+    }
+}
+
+impl Replicating for Raft {
+    fn count(event: Event, tally: &mut Tally) {
+        match event {
+            Event::Committed(entry) => {
+                if let Payload::Command(bytes) = entry.payload {
+                    black_box(bytes);
+                    tally.applied += 1;
+                }
+            }
+            Event::Refused { refusal, .. } => {
+                tally.failure = Some(format!("ours refused a command: {refusal:?}"));
+            }
+            _ => {}
         }
     }
-    Err("our replicas elected nobody".into())
+
+    fn leads(&self) -> bool {
+        self.role() == Role::Leader { serving: true }
+    }
 }
 
-impl Group for Quipu {
+impl Group for Replicas<Raft> {
     fn commit(&mut self, batch: usize) -> Result<(), Failure> {
-        let now = self.now;
-        let leader = &mut self.replicas[self.leader];
-        let due = leader.applied + batch as u64;
-        for _ in 0..batch {
-            self.requests += 1;
-            leader.step(
-                Input::Request { id: RequestId(self.requests), request: Request::Propose(command()) },
-                now,
-            );
-        }
-        self.deliver_all()?;
-        if self.replicas[self.leader].applied != due {
-            return Err("ours did not commit what was proposed".into());
-        }
-        Ok(())
+        Replicas::commit(self, batch, || Request::Propose(command()))
     }
 
     fn settle(&mut self) -> Result<[u64; REPLICAS], Failure> {
-        self.pass_time(HEARTBEAT)?;
-        Ok([0, 1, 2].map(|replica: usize| self.replicas[replica].applied))
-    }
-}
-
-impl Quipu {
-    fn pass_time(&mut self, time: Duration) -> Result<(), Failure> {
-        self.now = self.now + time;
-        self.deliver_all()
-    }
-
-    /// Until nobody has anything to say. Time stands still: like the others, this one sends no heartbeats while
-    /// it is measured.
-    fn deliver_all(&mut self) -> Result<(), Failure> {
-        loop {
-            let mut busy = false;
-            for number in 0..REPLICAS {
-                let replica = &mut self.replicas[number];
-                replica.turn(self.now);
-                if let Some(failure) = replica.failure.take() {
-                    return Err(failure.into());
-                }
-                let from = NodeId(number as u64 + 1);
-                let mut outbox = std::mem::take(&mut replica.outbox);
-                for (to, message) in outbox.drain(..) {
-                    busy = true;
-                    self.replicas[to.0 as usize - 1].inbox.push_back((from, message));
-                }
-                self.replicas[number].outbox = outbox;
-            }
-            if !busy {
-                return Ok(());
-            }
-        }
-    }
-}
-
-impl Replica {
-    fn start(id: NodeId, members: Voters) -> Replica {
-        let config = Config {
-            id,
-            bootstrap: Some(Membership { voters: members, ..Membership::default() }),
-            election_timeout: HEARTBEAT * 10,
-            heartbeat: HEARTBEAT,
-            max_batch_bytes: 1 << 20,
-            max_in_flight: 256,
-            max_uncommitted_bytes: 64 << 20,
-            snapshot_after_bytes: usize::MAX,
-            lease: None,
-            elections: None,
-            planted: Planted::default(),
-        };
-        let mut env = Env::new(id.0);
-        let raft = Raft::start(config, Durable::default(), &mut env);
-        let mut replica = Replica {
-            raft,
-            env,
-            inbox: VecDeque::new(),
-            outbox: Vec::new(),
-            timers: BTreeMap::new(),
-            synced: SyncPoint::NONE,
-            inputs: 0,
-            applied: 0,
-            failure: None,
-        };
-        replica.take_effects();
-        replica
-    }
-
-    /// Handles what waits, and syncs, until there is nothing left to do. What it says is released afterwards.
-    fn turn(&mut self, now: Time) {
-        loop {
-            while let Some((from, message)) = self.inbox.pop_front() {
-                self.step(Input::Message { from, message }, now);
-            }
-            let due = self.timers.iter().find(|(_, at)| **at <= now).map(|(timer, _)| *timer);
-            if let Some(timer) = due {
-                self.timers.remove(&timer);
-                self.step(Input::Timer(timer), now);
-            } else if self.env.tail() > self.synced {
-                self.synced = self.env.tail();
-                self.step(Input::Synced(self.synced), now);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn step(&mut self, input: Input<Raft>, now: Time) {
-        self.inputs += 1;
-        self.env.begin(now, WallTime(0), EventId(self.inputs));
-        self.raft.step(input, &mut self.env);
-        self.take_effects();
-    }
-
-    fn take_effects(&mut self) {
-        for effect in self.env.drain() {
-            match effect {
-                // Everything persisted in a turn is synced before its messages are released.
-                Effect::Send { to, message, .. } => self.outbox.push((to, message)),
-                Effect::Persist(record) => drop(std::hint::black_box(record)),
-                Effect::SetTimer { timer, at } => drop(self.timers.insert(timer, at)),
-                Effect::CancelTimer(timer) => drop(self.timers.remove(&timer)),
-                Effect::Emit(Emitted { event: Event::Committed(entry), .. }) => {
-                    if let Payload::Command(bytes) = entry.payload {
-                        std::hint::black_box(bytes);
-                        self.applied += 1;
-                    }
-                }
-                Effect::Emit(Emitted { event: Event::Refused { refusal, .. }, .. }) => {
-                    self.failure = Some(format!("ours refused a command: {refusal:?}"));
-                }
-                Effect::Emit(_) => {}
-                Effect::Because(_) => {}
-                Effect::Fetch { stream, index } => {
-                    self.failure = Some(format!("nothing is on disk, yet {stream:?} is read at {index}"));
-                }
-            }
-        }
+        Replicas::settle(self)
     }
 }

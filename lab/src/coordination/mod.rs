@@ -16,18 +16,24 @@
 //! | replicas agree | digests of trees that have applied the same entries |
 //! | when the faults end, everybody gets on | every client completes an operation, every node catches up |
 //!
+//! In most runs other clients hold locks with tokens meanwhile; what they check stands in `locks/mod.rs`. [`StorageScenario`] has
+//! only these, and a storage outside that they write to.
+//!
 //! [`planted`] switches bugs on, one at a time, to show that these checks would find them.
 
 mod client;
 mod founder;
+mod locks;
 mod model;
 pub mod planted;
 pub mod program;
 mod scenario;
 mod script;
+mod storage;
 mod world;
 
 pub use model::{RegisterModel, VersionedInput, VersionedOutput};
 pub use program::{CoordinationProgram, Served, ServedConfig};
 pub use scenario::{CoordinationScenario, Options};
 pub use script::{Asked, Plan, Told};
+pub use storage::StorageScenario;

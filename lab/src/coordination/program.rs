@@ -116,6 +116,7 @@ const SPEC: Spec = Spec {
     recoveries: 1,
     delays: 0,
     skews: 0,
+    pauses: 0,
     reach: 2,
     cuts: 2,
     cut: 20,

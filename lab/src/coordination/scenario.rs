@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::founder::Founder;
+use super::locks::Holders;
 use super::model::RegisterModel;
 use super::world::{Ledger, REGISTERS, Sockets, World};
 use crate::check::{Budget, Verdict, check};
@@ -23,6 +24,8 @@ use std::time::Duration;
 pub struct Options {
     /// How many clients there are.
     pub clients: usize,
+    /// How many more hold locks with tokens.
+    pub holders: usize,
     /// When the faults end.
     pub faults_until: Nanoseconds,
     /// How long everybody has, after that, to get on.
@@ -49,6 +52,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             clients: 6,
+            holders: 0,
             faults_until: 12 * SECOND,
             recovery: 12 * SECOND,
             reconfigure: true,
@@ -73,6 +77,8 @@ pub struct CoordinationScenario {
 
 /// How long a client thinks between two things it does, at most.
 const THINKING: Nanoseconds = 40 * MILLISECOND;
+/// How long the leases of locks are.
+const LEASE_MS: u64 = 900;
 /// How often the operator thinks of changing the membership.
 const RECONFIGURATION: Nanoseconds = 1_500 * MILLISECOND;
 /// The operator's alarm; clients' alarms are their indices.
@@ -106,6 +112,12 @@ const DEMANDS: &[&str] = &[
     "client looks at locks",
     "client sessions lost",
     "operator wishes granted",
+    "holder grants",
+    "holder renewals",
+    "lock leases expired",
+    "guarded write done",
+    "storage accepted",
+    "lock replicas compared",
     "crash process",
     "crash power",
     "crash torn",
@@ -138,6 +150,8 @@ impl CoordinationScenario {
             options.linearizable_reads = seed % 4 == 1;
             options.lease = seed % 4 == 2;
             options.reconfigure = seed % 8 != 3;
+            // Now and then the log has nothing new in it.
+            options.holders = if seed % 8 == 5 { 0 } else { 3 };
         }
         options
     }
@@ -156,11 +170,13 @@ impl CoordinationScenario {
         for client in 0..options.clients {
             simulation.alarm(client as u64 * MILLISECOND, client as u64);
         }
+        books.holders.begin(&mut simulation);
         if options.reconfigure {
             simulation.alarm(RECONFIGURATION, OPERATOR);
         }
         simulation.run_until(options.faults_until, &mut books);
         books.ledger.calm = true;
+        books.holders.calm();
         simulation.calm();
         simulation.run_until(options.faults_until + options.recovery, &mut books);
         books.judge(&simulation);
@@ -173,7 +189,7 @@ impl CoordinationScenario {
         FaultPlan::everything(SECOND, self.options.faults_until).swarm(seed)
     }
 
-    fn node_config(&self, id: u64, bootstrap: &[u64]) -> Config {
+    pub(super) fn node_config(&self, id: u64, bootstrap: &[u64]) -> Config {
         let options = &self.options;
         let members: Vec<Member> = bootstrap.iter().map(|id| member(*id, true)).collect();
         Config {
@@ -206,7 +222,7 @@ pub(super) fn member(id: u64, voting: bool) -> Member {
     }
 }
 
-fn message_kind(message: &Message) -> &'static str {
+pub(super) fn message_kind(message: &Message) -> &'static str {
     match message {
         Message::Groups(_) => "consensus",
         Message::Forward(_) => "forward",
@@ -224,6 +240,7 @@ struct Books {
     clients: Vec<Client>,
     sockets: Sockets,
     ledger: Ledger,
+    holders: Holders,
     changes: u64,
     granted: u64,
 }
@@ -235,6 +252,7 @@ impl Books {
             clients: (0..options.clients).map(Client::new).collect(),
             sockets: Sockets::default(),
             ledger: Ledger::new(options.linearizable_reads),
+            holders: Holders::new(options.holders, LEASE_MS, true, true),
             changes: 0,
             granted: 0,
         }
@@ -271,6 +289,7 @@ impl Books {
     fn judge(&mut self, simulation: &Simulation<Coordination>) {
         self.judge_registers();
         self.judge_replicas(simulation);
+        self.holders.judge(simulation);
         for (index, client) in self.clients.iter().enumerate() {
             assert!(client.done_since_calm > 0, "client {index} got nowhere after the faults ended");
         }
@@ -326,6 +345,7 @@ impl Books {
         ] {
             statistics.add(name, count);
         }
+        self.holders.count(statistics);
         for (reason, count) in &ledger.closes {
             statistics.add(&format!("client closed {}", reason.label()), *count);
         }
@@ -334,6 +354,7 @@ impl Books {
 
 impl Handler<Coordination> for Books {
     fn emitted(&mut self, simulation: &mut Simulation<Coordination>, emission: Emission<Coordination>) {
+        self.holders.emitted(simulation, &emission);
         let connection = match &emission.event {
             Event::Connected { connection, .. }
             | Event::Reply { connection, .. }
@@ -359,6 +380,9 @@ impl Handler<Coordination> for Books {
             }
             return;
         }
+        if self.holders.alarm(simulation, tag) {
+            return;
+        }
         let mut world = World { simulation, sockets: &mut self.sockets };
         let pause = 1 + world.random(THINKING);
         self.clients[tag as usize].act(&mut world, &mut self.ledger);
@@ -369,5 +393,6 @@ impl Handler<Coordination> for Books {
         for client in &mut self.clients {
             client.node_crashed(node);
         }
+        self.holders.node_lost(node);
     }
 }

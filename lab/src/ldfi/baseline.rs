@@ -71,6 +71,15 @@ pub fn draw(nodes: &[NodeId], spec: &Spec, random: &mut Rng) -> FaultSet {
             faults.push(Fault::Skew { node, round, by });
         }
     }
+    for _ in 0..random.u32(0..=spec.pauses) {
+        let (node, round) = (nodes[random.usize(..nodes.len())], random.u32(1..=spec.last_fault.max(1)));
+        let until = round + random.u32(1..=spec.reach);
+        let twice =
+            faults.iter().any(|fault| matches!(fault, Fault::Pause { node: other, .. } if *other == node));
+        if until <= spec.last_fault && !twice {
+            faults.push(Fault::Pause { node, round, until });
+        }
+    }
     faults.into_iter().collect()
 }
 

@@ -76,6 +76,17 @@ pub enum Fault {
         /// The first in which it does again.
         until: u32,
     },
+    /// A node stands still, as a process does that is stopped and goes on later. It has done what it does in this round, and
+    /// what it sends and tells leaves only in round `until`; then it handles what came meanwhile. Its clock goes on.
+    Pause {
+        /// The node.
+        #[serde(with = "number")]
+        node: NodeId,
+        /// The last round in which it handles anything.
+        round: u32,
+        /// The round in which it goes on.
+        until: u32,
+    },
 }
 
 /// A node in JSON is its number.
@@ -101,7 +112,8 @@ impl Fault {
             | Fault::Delay { round, .. }
             | Fault::Skew { round, .. }
             | Fault::Cut { round, .. }
-            | Fault::Isolation { round, .. } => round,
+            | Fault::Isolation { round, .. }
+            | Fault::Pause { round, .. } => round,
         }
     }
 
@@ -123,6 +135,9 @@ impl Fault {
             }
             Fault::Skew { node, round, by } => {
                 format!("the clock of {} stands still for {} from round {round}", name(node), -by)
+            }
+            Fault::Pause { node, round, until } => {
+                format!("{} is paused at the end of round {round}, until round {until}", name(node))
             }
             Fault::Isolation { node, round, until } => {
                 format!("{} is cut off from everybody in rounds {round} to {}", name(node), until - 1)
@@ -208,16 +223,25 @@ impl FaultSet {
         })
     }
 
+    /// How a node is paused, if it is.
+    pub fn pause(&self, node: NodeId) -> Option<(u32, u32)> {
+        self.iter().find_map(|fault| match fault {
+            Fault::Pause { node: paused, round, until } if *paused == node => Some((*round, *until)),
+            _ => None,
+        })
+    }
+
     /// Refuses what lies outside of a specification, and what contradicts itself.
     ///
     /// # Errors
     /// One line that says what is wrong.
     pub fn check(&self, spec: &super::Spec, nodes: &[NodeId]) -> Result<(), String> {
-        let mut down = Vec::new();
+        let (mut down, mut paused) = (Vec::new(), Vec::new());
         for fault in self.iter() {
             let (places, round) = match *fault {
                 Fault::Crash { node, round, .. }
                 | Fault::Skew { node, round, .. }
+                | Fault::Pause { node, round, .. }
                 | Fault::Isolation { node, round, .. } => ([node; 2], round),
                 Fault::Loss { from, to, round }
                 | Fault::Delay { from, to, round, .. }
@@ -229,10 +253,17 @@ impl FaultSet {
             if !(1..=spec.last_round).contains(&round) {
                 return Err(format!("{fault}: the run has rounds 1 to {}", spec.last_round));
             }
-            if let Fault::Cut { until, .. } | Fault::Isolation { until, .. } = *fault
+            if let Fault::Cut { until, .. } | Fault::Isolation { until, .. } | Fault::Pause { until, .. } =
+                *fault
                 && until <= round
             {
                 return Err(format!("{fault}: it ends before it begins"));
+            }
+            if let Fault::Pause { node, .. } = *fault {
+                if paused.contains(&node) {
+                    return Err(format!("{fault}: it is paused twice"));
+                }
+                paused.push(node);
             }
             if let Fault::Crash { node, until, .. } = *fault {
                 if down.contains(&node) {

@@ -87,6 +87,7 @@ mod tests {
             Fault::Loss { from, to, round: 2 },
             Fault::Delay { from: to, to: from, round: 4, by: 2 },
             Fault::Skew { node, round: 5, by: -1 },
+            Fault::Pause { node: to, round: 3, until: 6 },
         ]);
         assert_eq!(FaultFile::parse(&file.to_json()), Ok(file));
     }

@@ -210,6 +210,9 @@ impl<'a> Builder<'a> {
                     ways.push(self.fault(Fault::Delay { from, to, round, by }));
                 }
             }
+            // A pause of the sender holds it back; one of the receiver that begins just before lets it wait.
+            self.pauses(from, round, 1, &mut ways);
+            self.pauses(to, sent.arrives - 1, 2, &mut ways);
         }
         self.any(ways)
     }
@@ -235,18 +238,31 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A timer does not fire in this round, because the clock went wrong.
+    /// A node is paused from this round on, for every length of at least so many rounds.
+    fn pauses(&mut self, node: NodeId, round: u32, least: u32, ways: &mut Vec<Index>) {
+        if self.spec.pauses == 0 || round == 0 || self.given.pause(node).is_some() {
+            return;
+        }
+        let ends = (round + least..=round + self.spec.reach).filter(|until| *until <= self.spec.last_fault);
+        for until in ends {
+            ways.push(self.fault(Fault::Pause { node, round, until }));
+        }
+    }
+
+    /// A timer does not fire in this round, because the clock went wrong, or because the node is paused.
     fn timer(&mut self, step: StepIndex, set_by: StepIndex) -> Index {
         let (node, round) = (self.graph.steps[step].node, self.graph.steps[step].round);
         let set = self.graph.steps[set_by].round;
         // One that is set for at once marks the end of a batch: no clock is asked.
-        let skewed =
-            self.given.iter().any(|fault| matches!(fault, Fault::Skew { node: n, .. } if *n == node));
-        if self.spec.skews == 0 || set == round || skewed {
+        if set == round {
             return NEVER;
         }
         let mut ways = Vec::new();
-        for by in 1..=self.spec.reach {
+        self.pauses(node, round - 1, 2, &mut ways);
+        let skewed =
+            self.given.iter().any(|fault| matches!(fault, Fault::Skew { node: n, .. } if *n == node));
+        let skews = if skewed { 0 } else { self.spec.skews };
+        for by in (1..=self.spec.reach).filter(|_| skews > 0) {
             let early = round.saturating_sub(by).max(set + 1);
             for (at, by) in [(early, by as i32), (round, -(by as i32))] {
                 if at <= self.spec.last_fault && !(by > 0 && at == round) {

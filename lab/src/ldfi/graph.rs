@@ -175,4 +175,6 @@ pub struct Story {
     pub emissions: Vec<String>,
     /// What a node believed from a round on, where it changed.
     pub beliefs: Vec<(NodeId, u32, String)>,
+    /// Which event broke the promise, if one did: what was told before it kept the promise, and nothing after it did.
+    pub breaks: Option<usize>,
 }

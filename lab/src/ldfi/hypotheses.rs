@@ -62,11 +62,12 @@ fn fits(faults: &FaultSet, spec: &Spec) -> bool {
 /// A kind of fault, and how many of it a bound allows.
 type Kind = (fn(&Spec) -> u32, fn(&Fault) -> bool);
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     (|spec| spec.crashes, |fault| matches!(fault, Fault::Crash { until: None, .. })),
     (|spec| spec.recoveries, |fault| matches!(fault, Fault::Crash { until: Some(_), .. })),
     (|spec| spec.delays, |fault| matches!(fault, Fault::Delay { .. })),
     (|spec| spec.skews, |fault| matches!(fault, Fault::Skew { .. })),
+    (|spec| spec.pauses, |fault| matches!(fault, Fault::Pause { .. })),
     (|spec| spec.cuts, |fault| matches!(fault, Fault::Cut { .. } | Fault::Isolation { .. })),
 ];
 
@@ -118,7 +119,7 @@ impl Solver {
         if spec.total > 0 {
             self.at_most(spec.total, formula, given, |_| true);
         }
-        // A node crashes once at most, its clock goes wrong once, and a message is late once or lost.
+        // A node crashes once at most, its clock goes wrong once, it is paused once, and a message is late once or lost.
         let mut alike: BTreeMap<Alike, Vec<Lit>> = BTreeMap::new();
         for (fault, choice) in formula.faults.iter().zip(&self.choices) {
             if *choice != Lit::UNDEF {
@@ -200,6 +201,7 @@ enum Alike {
     Crash(NodeId),
     Link(NodeId, NodeId, u32),
     Clock(NodeId),
+    Pause(NodeId),
     Cut(NodeId, NodeId, u32),
 }
 
@@ -211,6 +213,7 @@ impl Alike {
                 Alike::Link(from, to, round)
             }
             Fault::Skew { node, .. } => Alike::Clock(node),
+            Fault::Pause { node, .. } => Alike::Pause(node),
             Fault::Cut { from, to, round, .. } => Alike::Cut(from, to, round),
             Fault::Isolation { node, round, .. } => Alike::Cut(node, node, round),
         }

@@ -37,4 +37,4 @@ pub use program::{Actor, Card, Expected, Line, Program, ROUND, Seen, Subject};
 pub use search::{Counterexample, Limits, Outcome, Progress, Verdict, search, shrink};
 pub use spec::Spec;
 pub use sweep::{Sweep, sweep};
-pub use tell::{replay, report};
+pub use tell::{picture, replay, report};

@@ -105,7 +105,7 @@ impl Given {
             Fault::Cut { from, to, .. } => (2, from, to),
             Fault::Loss { from, to, .. } => (6, from, to),
             Fault::Delay { from, to, .. } => (7, from, to),
-            Fault::Skew { node, .. } => (3, node, node),
+            Fault::Skew { node, .. } | Fault::Pause { node, .. } => (3, node, node),
         }
     }
 }

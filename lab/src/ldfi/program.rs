@@ -97,6 +97,11 @@ pub trait Program: Sync {
         format!("{message:?}")
     }
 
+    /// An event in a few words, for pictures.
+    fn event(&self, event: &<Self::Protocol as Protocol>::Event) -> String {
+        format!("{event:?}")
+    }
+
     /// What a node believes, in a few words, for pictures.
     fn belief(&self, _protocol: &Self::Protocol) -> String {
         String::new()

@@ -58,6 +58,7 @@ struct Node<P: Protocol> {
     config: P::Config,
     crash: Option<(u32, Option<u32>)>,
     skew: Option<(u32, i32)>,
+    pause: Option<(u32, u32)>,
     disk: SimulatedDisk<P::Record>,
     process: Option<Process<P>>,
     last_step: Option<StepIndex>,
@@ -72,6 +73,18 @@ struct Process<P: Protocol> {
     held: Vec<(SyncPoint, Held<P>)>,
     synced: SyncPoint,
     reads: Vec<(StreamId, u64)>,
+    still: Option<Still<P>>,
+}
+
+/// What a process keeps that is paused.
+struct Still<P: Protocol> {
+    until: u32,
+    /// The first round whose requests it has not heard.
+    since: u32,
+    /// What it was about to let out.
+    held: Vec<Held<P>>,
+    /// What came meanwhile.
+    came: Vec<(usize, P::Message)>,
 }
 
 struct Held<P: Protocol> {
@@ -97,6 +110,7 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
                 Fault::Skew { node, round, by } if node == id => Some((round, by)),
                 _ => None,
             }),
+            pause: faults.pause(id),
             disk: SimulatedDisk::default(),
             process: None,
             last_step: None,
@@ -147,6 +161,7 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
             }
             return;
         }
+        let Some((messages, since)) = self.wake(place, messages) else { return };
         self.sync(place);
         self.read_back(place);
         for (number, message) in messages {
@@ -154,16 +169,47 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
             let step = self.step(place, Cause::Message(number), Input::Message { from, message });
             self.graph.sends[number].fate = Fate::Handled(step);
         }
-        self.ask(place);
+        self.ask(place, since);
         self.fire_timers(place);
         self.note_belief(place);
+    }
+
+    /// What a node has to handle in this round, and since when it has not been asked anything; nothing if it is paused.
+    #[allow(clippy::type_complexity, reason = "messages with their numbers, as everywhere here")]
+    fn wake(
+        &mut self,
+        place: usize,
+        messages: Vec<(usize, Message<P>)>,
+    ) -> Option<(Vec<(usize, Message<P>)>, u32)> {
+        let round = self.round;
+        let node = &mut self.nodes[place];
+        let process = node.process.as_mut().expect("only a running node wakes");
+        let Some(still) = &mut process.still else {
+            process.still = match node.pause {
+                Some((begin, until)) if begin == round => {
+                    Some(Still { until, since: round + 1, held: Vec::new(), came: Vec::new() })
+                }
+                _ => None,
+            };
+            return Some((messages, round));
+        };
+        still.came.extend(messages);
+        if round < still.until {
+            return None;
+        }
+        let Still { held, came, since, .. } = process.still.take().expect("it was there");
+        held.into_iter().for_each(|held| self.let_out(place, held));
+        Some((came, since))
     }
 
     /// The power fails: what was persisted and not synced is gone.
     fn stop(&mut self, place: usize) {
         let node = &mut self.nodes[place];
         let (id, crash) = (node.id, node.crash);
-        node.process = None;
+        let still = node.process.take().and_then(|process| process.still);
+        for (number, _) in still.into_iter().flat_map(|still| still.came) {
+            self.graph.sends[number].fate = Fate::Dead;
+        }
         node.disk.crash(Damage::LoseUnsynced, &mut Rng::with_seed(id.0));
         let (round, until) = crash.expect("a node that stops has been told to crash");
         self.graph.outages.push(Outage { node: id, round, until });
@@ -188,6 +234,7 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
             held: Vec::new(),
             synced: SyncPoint::NONE,
             reads: Vec::new(),
+            still: None,
         });
         self.carry_out(place, step);
     }
@@ -218,10 +265,13 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
         }
     }
 
-    fn ask(&mut self, place: usize) {
+    fn ask(&mut self, place: usize, since: u32) {
         let (id, round) = (self.nodes[place].id, self.round);
         let mut number = 0;
-        while let Some(at) = self.script.iter().position(|line| line.round == round && line.node == id) {
+        let rounds = since..=round;
+        while let Some(at) =
+            self.script.iter().position(|line| rounds.contains(&line.round) && line.node == id)
+        {
             let line = self.script.remove(at);
             number += 1;
             let id = RequestId(u64::from(round) << 16 | number);
@@ -334,13 +384,18 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
     }
 
     fn let_out(&mut self, place: usize, held: Held<P::Protocol>) {
+        let process = self.nodes[place].process.as_mut();
+        if let Some(still) = process.and_then(|process| process.still.as_mut()) {
+            still.held.push(held);
+            return;
+        }
         let Held { what, step, support } = held;
         let node = self.nodes[place].id;
         match what {
             Out::Send(to, message) => self.send(node, to, message, step, support),
             Out::Emit(event) => {
                 if let Some(story) = &mut self.story {
-                    story.emissions.push(format!("{event:?}"));
+                    story.emissions.push(self.program.event(&event));
                 }
                 self.graph.emissions.push(Emission { node, round: self.round, step, support });
                 self.events.push(event);
@@ -408,8 +463,20 @@ impl<'a, P: Program + ?Sized> Run<'a, P> {
         let judgement = panic.map_or_else(judge, Judgement::Broken);
         let reached = self.program.reached(&seen);
         let outcome = hash(&self.program.outcome(&seen));
-        let (graph, story) = (self.graph, self.story);
+        let breaks = self.story.is_some() && judgement.is_broken();
+        let breaks = if breaks { self.breaks() } else { None };
+        let (graph, story) = (self.graph, self.story.map(|story| Story { breaks, ..story }));
         Execution { faults: self.faults.clone(), judgement, outcome, reached, graph, story }
+    }
+}
+
+impl<P: Program + ?Sized> Run<'_, P> {
+    /// The event by which the promise was broken: up to it it was kept, and from it on it never was again.
+    fn breaks(&self) -> Option<usize> {
+        (0..self.events.len()).rev().find(|told| {
+            let seen = Seen { events: &self.events[..*told], graph: &self.graph };
+            !self.program.judge(&seen).is_broken()
+        })
     }
 }
 

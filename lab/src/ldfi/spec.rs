@@ -21,7 +21,10 @@ pub struct Spec {
     pub delays: u32,
     /// How many clocks may jump ahead or stand still.
     pub skews: u32,
-    /// How many rounds an outage, a delay or a skew may last.
+    /// How many nodes may be paused for a while.
+    #[serde(default)]
+    pub pauses: u32,
+    /// How many rounds an outage, a delay, a skew or a pause may last.
     pub reach: u32,
     /// How many links, or nodes, may be cut off for a while, both ways. Lost messages cover every partition; this makes one
     /// that lasts a single fault, so that a few faults are enough to depose a leader.
@@ -46,6 +49,7 @@ impl Spec {
             recoveries,
             delays,
             skews: 0,
+            pauses: 0,
             reach: 2,
             cuts: 0,
             cut: 10,
@@ -67,8 +71,11 @@ impl Spec {
                 "the last fault (round {last_fault}) is beyond the last round ({last_round})"
             ));
         }
-        if self.recoveries + self.delays + self.skews > 0 && !(1..=MAX_ROUNDS).contains(&reach) {
-            return Err(format!("an outage, delay or skew lasts from 1 to {MAX_ROUNDS} rounds, not {reach}"));
+        if self.recoveries + self.delays + self.skews + self.pauses > 0 && !(1..=MAX_ROUNDS).contains(&reach)
+        {
+            return Err(format!(
+                "an outage, delay, skew or pause lasts from 1 to {MAX_ROUNDS} rounds, not {reach}"
+            ));
         }
         if self.cuts > 0 && !(1..=MAX_ROUNDS).contains(&self.cut) {
             return Err(format!("a cut lasts from 1 to {MAX_ROUNDS} rounds, not {}", self.cut));
@@ -107,6 +114,9 @@ impl fmt::Display for Spec {
         }
         if self.skews > 0 {
             write!(f, "; {} wrong by up to {reach} rounds", counted(self.skews, "clock", "clocks"))?;
+        }
+        if self.pauses > 0 {
+            write!(f, "; {} for up to {reach} rounds", counted(self.pauses, "node paused", "nodes paused"))?;
         }
         if self.cuts > 0 {
             write!(

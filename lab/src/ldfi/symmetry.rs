@@ -48,6 +48,7 @@ fn rename(faults: &FaultSet, renaming: &[(NodeId, NodeId)]) -> FaultSet {
             Fault::Loss { from, to, round } => Fault::Loss { from: new(from), to: new(to), round },
             Fault::Delay { from, to, round, by } => Fault::Delay { from: new(from), to: new(to), round, by },
             Fault::Skew { node, round, by } => Fault::Skew { node: new(node), round, by },
+            Fault::Pause { node, round, until } => Fault::Pause { node: new(node), round, until },
             Fault::Isolation { node, round, until } => Fault::Isolation { node: new(node), round, until },
             Fault::Cut { from, to, round, until } => {
                 let (from, to) = (new(from), new(to));

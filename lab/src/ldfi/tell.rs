@@ -4,7 +4,7 @@ use super::graph::{Cause, Execution, Fate, Graph, StepIndex, step_of};
 use super::program::Subject;
 use super::search::{Outcome, Verdict};
 use super::{FaultSet, Goal, Judgement, Spec};
-use crate::report::data;
+use crate::report::{data, picture};
 use quipu_base::{NodeId, Support};
 
 /// A report of a search: the run without faults, and the counterexample beside it if there is one.
@@ -36,6 +36,14 @@ pub fn replay(subject: &dyn Subject, spec: &Spec, faults: &FaultSet) -> (data::R
     let outcome = Outcome::single(spec);
     let report = describe(subject, spec, faults, &outcome, runs);
     (data::Report { verdict: data::Verdict { kind: verdict, text }, ..report }, broken)
+}
+
+/// One run with given faults as a picture: SVG that needs nothing else.
+pub fn picture(subject: &dyn Subject, spec: &Spec, faults: &FaultSet) -> String {
+    let execution = subject.execute(spec, faults, true);
+    let breaks = execution.story.as_ref().and_then(|story| story.breaks);
+    let faults: Vec<_> = faults.iter().copied().collect();
+    picture::picture(subject.card().name, &run("", &execution, spec), &faults, breaks)
 }
 
 fn describe(

@@ -5,10 +5,13 @@
 //! happened to a node has a line of its own; between two bands messages fly. So no line crosses a word, however
 //! busy a round is, and a quiet round takes little room.
 //!
+//! [`crate::ldfi::picture`] draws the same diagram of one run as one SVG without scripts, for a page of text.
+//!
 //! Left out: runs without rounds. Continuous time would need another layout; the simulator's traces are text.
 
 pub mod data;
 mod page;
+pub(crate) mod picture;
 mod story;
 #[cfg(test)]
 mod tests;

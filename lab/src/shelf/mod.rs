@@ -8,6 +8,7 @@ pub mod byzantine;
 pub mod chain;
 pub mod commit;
 pub mod crdt;
+pub mod election;
 pub mod flp;
 pub mod gossip;
 pub mod lock;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Box<dyn Subject>> {
         snapshot::all,
         byzantine::all,
         lock::all,
+        election::all,
     ];
     shelves.into_iter().flat_map(|shelf| shelf()).collect()
 }

@@ -7,6 +7,7 @@ mod byzantine;
 mod chain;
 mod commit;
 mod crdt;
+mod election;
 mod flp;
 mod gossip;
 mod lock;

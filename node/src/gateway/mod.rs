@@ -15,7 +15,7 @@ mod listener;
 mod reader;
 mod signal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 pub use counters::{GatewayCounters, OperationLatencies};

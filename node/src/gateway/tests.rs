@@ -20,16 +20,16 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A node in a thread of its own; it stops with this value.
-struct Node {
+pub(crate) struct Node {
     client: u16,
-    http: u16,
+    pub(crate) http: u16,
     data: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Node {
-    fn start(name: &str, more: &str) -> Node {
+    pub(crate) fn start(name: &str, more: &str) -> Node {
         let data = std::env::temp_dir().join(format!("quipu-gateway-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&data);
         let [peer, client, http] = free_ports();
@@ -67,7 +67,7 @@ impl Node {
         text
     }
 
-    fn http(&self, method: &str, path: &str) -> String {
+    pub(crate) fn http(&self, method: &str, path: &str) -> String {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.http)) else { return String::new() };
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -78,7 +78,7 @@ impl Node {
     }
 
     /// The value of a metric, with its labels.
-    fn metric(&self, sample: &str) -> f64 {
+    pub(crate) fn metric(&self, sample: &str) -> f64 {
         let text = self.http("GET", "/metrics");
         let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.trim().parse().expect("a number"))
@@ -110,7 +110,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|listener| listener.local_addr().expect("bound").port())
 }
 
-fn eventually(condition: impl Fn() -> bool) {
+pub(crate) fn eventually(condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < PATIENCE, "not in time");
@@ -384,8 +384,8 @@ fn operators_are_answered_over_http() {
     let status: crate::status::Status = serde_json::from_str(body).expect("a status");
     assert_eq!((status.id, status.role.as_str(), status.leader), (1, "leader", Some(1)));
     assert!(status.ready && status.members.len() == 1);
-    assert!(node.http("DELETE", "/v1/members/9").contains("\"unknown_member\""));
-    assert!(node.http("DELETE", "/v1/members/x").contains("\"bad_request\""));
-    assert!(node.http("POST", "/v1/members").contains("\"bad_request\""));
+    assert!(node.http("DELETE", "/v1/members/9").contains("urn:quipu:problem:unknown-member"));
+    assert!(node.http("DELETE", "/v1/members/x").contains("urn:quipu:problem:bad-request"));
+    assert!(node.http("POST", "/v1/members").contains("urn:quipu:problem:bad-request"));
     assert!(node.http("DELETE", "/v1/members/1").starts_with("HTTP/1.1 400"));
 }

@@ -64,11 +64,12 @@ where
 {
     pub(super) async fn read(http: &Http, names: &[&str], raw: Raw) -> Result<Self, Problem> {
         let Raw { parts, body, values, caller } = raw;
+        // First, so that what else is wrong leaves nothing on the connection.
+        let body = receive(&http.limits, body).await?;
         let named = names.iter().zip(&values).map(|(name, value)| (Cow::from(*name), Cow::from(value)));
         let path = pairs::read(named).map_err(Problem::bad_request)?;
         let query = parts.uri.query().unwrap_or_default();
         let query = pairs::read(form_urlencoded::parse(query.as_bytes())).map_err(Problem::bad_request)?;
-        let body = receive(&http.limits, body).await?;
         if !body.is_empty() {
             check_media_type(&parts.headers)?;
         }

@@ -55,6 +55,8 @@
 pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod call;
+#[cfg(test)]
+mod clients;
 mod counters;
 mod definitions;
 mod elections;
@@ -80,17 +82,18 @@ pub use access::{Access, Role, Token};
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::doors::Door;
 use crate::metrics::Metrics;
 use answer::Body;
 use bytes::Bytes;
 use call::Raw;
 use counters::{HttpCounters, bump};
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, ORIGIN};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ALLOW, CONNECTION, HOST, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use patience::{Patient, Watch};
 use problem::{Code, Problem};
@@ -117,7 +120,7 @@ pub struct HttpLimits {
     pub max_body: usize,
     /// Bytes of a request's head; at least 8192.
     pub max_header: usize,
-    /// From a head's first byte to its last.
+    /// From a head's first byte to its last; for a TLS handshake too.
     pub header_timeout: Duration,
     /// From a head to its body's last byte.
     pub body_timeout: Duration,
@@ -145,6 +148,16 @@ impl Default for HttpLimits {
     }
 }
 
+/// How requests are answered whose bodies were perhaps not read.
+const UNREAD: [StatusCode; 6] = [
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+];
+
 /// The HTTP port of a node.
 pub struct Http {
     control: Rc<Control>,
@@ -152,6 +165,7 @@ pub struct Http {
     cluster: String,
     clock: Clock,
     access: Access,
+    door: Door,
     limits: HttpLimits,
     table: Table,
     document: OnceCell<Bytes>,
@@ -198,6 +212,7 @@ impl Http {
         cluster: String,
         clock: Clock,
         access: Access,
+        door: Door,
         limits: HttpLimits,
     ) -> Rc<Self> {
         let flags = flag_set::Cache::new(&control);
@@ -207,6 +222,7 @@ impl Http {
             cluster,
             clock,
             access,
+            door,
             limits,
             table: table(),
             document: OnceCell::new(),
@@ -225,7 +241,7 @@ impl Http {
                     Some(admission) => {
                         let _ = stream.set_nodelay(true);
                         let http = self.clone();
-                        spawn_local(async move { http.serve(stream, admission).await });
+                        spawn_local(async move { http.welcome(stream, admission).await });
                     }
                     None => refuse(&stream),
                 },
@@ -235,6 +251,18 @@ impl Http {
                     tracing::debug!(%error, "cannot accept an HTTP client");
                     sleep(Duration::from_millis(50)).await;
                 }
+            }
+        }
+    }
+
+    /// Serves a connection for which there is room, if it comes through the door.
+    async fn welcome(self: &Rc<Self>, socket: TcpStream, admission: Admission) {
+        match self.door.welcome(socket, self.limits.header_timeout).await {
+            Ok(stream) => self.serve(stream, admission).await,
+            Err(unwelcome) => {
+                self.counters.refuse("tls_handshake_failed");
+                let address = admission.address;
+                tracing::debug!(%address, reason = unwelcome.sentence, "refused an HTTP client");
             }
         }
     }
@@ -284,8 +312,18 @@ impl Http {
     }
 
     async fn answer(self: &Rc<Self>, request: Request<Incoming>) -> Response<Body> {
-        let began = self.clock.now();
         let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
+        let mut response = self.dispatch(parts, body).await;
+        // A body that nobody read ends the connection. A client that is not told so sends its next request into nothing.
+        if has_body && UNREAD.contains(&response.status()) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn dispatch(self: &Rc<Self>, parts: Parts, body: Incoming) -> Response<Body> {
+        let began = self.clock.now();
         let Some((methods, values)) = self.table.find(parts.uri.path()) else {
             bump(&self.counters.nowhere);
             return Problem::new(Code::NotFound, "there is nothing at this path").into_response();
@@ -363,7 +401,7 @@ fn is_of_another_site(parts: &Parts) -> bool {
     if [Method::GET, Method::HEAD].contains(&parts.method) {
         return false;
     }
-    let text = |value: Option<&hyper::header::HeaderValue>| value?.to_str().ok().map(str::to_owned);
+    let text = |value: Option<&HeaderValue>| value?.to_str().ok().map(str::to_owned);
     let Some((origin, host)) = text(Some(origin)).zip(text(parts.headers.get(HOST))) else { return true };
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
     let is_address = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();

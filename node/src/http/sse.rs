@@ -140,9 +140,23 @@ impl Answer for Events {
     }
 
     fn describe(_: &mut Schemas) -> Value {
+        // Of each event; the media type has no schema for the stream as a whole.
+        let schema = json!({
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": { "type": "string", "description": "Its type." },
+                "id": { "type": "string", "description": "What `Last-Event-ID` says to go on behind it." },
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "description": "What has happened, as JSON.",
+                },
+            },
+        });
         json!({
             "description": "A stream of events; a comment every 15 s keeps it alive.",
-            "content": { "text/event-stream": { "schema": { "type": "string" } } },
+            "content": { "text/event-stream": { "schema": schema } },
         })
     }
 }

@@ -2,7 +2,6 @@
 
 use super::layout::Layout;
 use crate::Failure;
-use crate::http::ask_within;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
@@ -48,7 +47,7 @@ impl Children {
                 let seconds = START.as_secs();
                 return Err(format!("nodes {waiting:?} are not ready after {seconds} s; see their logs"));
             }
-            waiting.retain(|node| !is_ready(layout.http_port(*node)));
+            waiting.retain(|node| !is_ready(layout, *node));
             sleep(Duration::from_millis(2)).await;
         }
         Ok(())
@@ -120,10 +119,8 @@ fn start(layout: &Layout, node: u16) -> Result<Child, Failure> {
         .map_err(failed)
 }
 
-fn is_ready(port: u16) -> bool {
-    let address = format!("127.0.0.1:{port}");
-    ask_within(Duration::from_millis(500), "GET", &address, "/ready", None)
-        .is_ok_and(|answer| answer.status == 200)
+fn is_ready(layout: &Layout, node: u16) -> bool {
+    crate::client::is_ready(&layout.url(node), layout.authority().as_deref())
 }
 
 fn how(status: ExitStatus) -> String {

@@ -34,7 +34,10 @@ pub(crate) struct Arguments {
     /// How many clocks may jump ahead or stand still
     #[arg(long, value_name = "N")]
     skews: Option<u32>,
-    /// How many rounds an outage, a delay or a skew may last
+    /// How many nodes may be paused for a while
+    #[arg(long, value_name = "N")]
+    pauses: Option<u32>,
+    /// How many rounds an outage, a delay, a skew or a pause may last
     #[arg(long, value_name = "ROUNDS")]
     reach: Option<u32>,
     /// How many links may be cut for --cut rounds
@@ -52,6 +55,9 @@ pub(crate) struct Arguments {
     /// Where reports go, each into a folder of its program's name
     #[arg(long, value_name = "FOLDER", default_value = "lab-report")]
     out: PathBuf,
+    /// Draw the counterexample, or the run without faults if there is none, into this file, as SVG
+    #[arg(long, value_name = "FILE.svg")]
+    picture: Option<PathBuf>,
     /// Print the verdict for machines
     #[arg(long)]
     json: bool,
@@ -65,6 +71,9 @@ pub(crate) struct ReplayArguments {
     /// Write the run as a page to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Draw the run into this file, as SVG
+    #[arg(long, value_name = "FILE.svg")]
+    picture: Option<PathBuf>,
 }
 
 /// What to list.
@@ -118,7 +127,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Ended, Failure> {
         ));
     };
     let folder = arguments.out.join(program.card().name);
-    let files = write(&*program, &outcome, &folder)?;
+    let mut files = write(&*program, &outcome, &folder)?;
+    if let Some(path) = &arguments.picture {
+        draw(&*program, &outcome.spec, &faults_of(&outcome), path)?;
+        files.push(path.clone());
+    }
     if arguments.json {
         println!("{}", as_json(&*program, &outcome, &folder));
     } else {
@@ -140,6 +153,7 @@ fn bound(arguments: &Arguments, card: &Spec) -> Spec {
         recoveries: arguments.recoveries.unwrap_or(card.recoveries),
         delays: arguments.delays.unwrap_or(card.delays),
         skews: arguments.skews.unwrap_or(card.skews),
+        pauses: arguments.pauses.unwrap_or(card.pauses),
         reach: arguments.reach.unwrap_or(card.reach),
         cuts: arguments.cuts.unwrap_or(card.cuts),
         cut: arguments.cut.unwrap_or(card.cut),
@@ -173,11 +187,7 @@ fn search(arguments: &Arguments, program: &dyn Subject, spec: &Spec) -> Option<O
 /// Writes the report's files; returns what to tell of them.
 fn write(program: &dyn Subject, outcome: &Outcome, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let report = ldfi::report(program, outcome);
-    let faults = match &outcome.verdict {
-        Verdict::Broken(counterexample) => counterexample.minimal.clone(),
-        Verdict::Certified | Verdict::Open => FaultSet::none(),
-    };
-    let file = FaultFile::new(program.card().name, outcome.spec, &faults);
+    let file = FaultFile::new(program.card().name, outcome.spec, &faults_of(outcome));
     let wanted = [
         ("report.html", report::html(&report)),
         ("trace.txt", report::text(&report)),
@@ -191,6 +201,18 @@ fn write(program: &dyn Subject, outcome: &Outcome, folder: &Path) -> Result<Vec<
         written.push(path);
     }
     Ok(written)
+}
+
+fn faults_of(outcome: &Outcome) -> FaultSet {
+    match &outcome.verdict {
+        Verdict::Broken(counterexample) => counterexample.minimal.clone(),
+        Verdict::Certified | Verdict::Open => FaultSet::none(),
+    }
+}
+
+fn draw(program: &dyn Subject, spec: &Spec, faults: &FaultSet, path: &Path) -> Result<(), Failure> {
+    std::fs::write(path, ldfi::picture(program, spec, faults))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn in_words(program: &dyn Subject, outcome: &Outcome, files: &[PathBuf]) -> String {
@@ -268,6 +290,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Ended, Failure> {
     if let Some(path) = &arguments.html {
         std::fs::write(path, report::html(&report))
             .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(path) = &arguments.picture {
+        draw(&*program, &spec, &faults, path)?;
     }
     Ok(if broken { Ended::Badly } else { Ended::Well })
 }

@@ -3,7 +3,7 @@
 use super::{Ended, misuse};
 use crate::Failure;
 use clap::Args;
-use quipu_lab::coordination::{CoordinationScenario, planted};
+use quipu_lab::coordination::{CoordinationScenario, StorageScenario, planted};
 use quipu_lab::programs::{raft::RaftScenario, register::RegisterScenario};
 use quipu_lab::run::{RunOptions, Scenario, Summary, run_seed, run_seeds_with};
 use quipu_lab::sim::TraceLevel;
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     /// Over how many threads the seeds are spread
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// What to run: "coordination", "raft", "register", or a planted bug (see --list)
+    /// What to run: "coordination", "fenced-storage", "raft", "register", or a planted bug (see --list)
     #[arg(long, default_value = "coordination")]
     scenario: String,
     /// List what can be run
@@ -59,6 +59,8 @@ fn list() {
         "{:<20} a replicated register by majorities (ABD), the smallest protocol there is here",
         "register"
     );
+    println!("{:<20} locks, and a storage outside that checks their tokens", "fenced-storage");
+    println!("{:<20} the same, and the storage does not check: must fail", "unfenced-storage");
     for bug in planted::all() {
         println!("{:<20} planted bug: {}", bug.name, bug.what);
     }
@@ -92,6 +94,8 @@ fn simulate(arguments: &Arguments, scenario: &dyn Scenario) -> Result<(), Failur
 fn find(name: &str) -> Option<Box<dyn Scenario>> {
     Some(match name {
         "coordination" => Box::new(CoordinationScenario::mixed()),
+        "fenced-storage" => Box::new(StorageScenario::fenced()),
+        "unfenced-storage" => Box::new(StorageScenario::unfenced()),
         "raft" => Box::new(RaftScenario::default()),
         "register" => Box::new(RegisterScenario::default()),
         _ => Box::new(planted::all().into_iter().find(|bug| bug.name == name)?.scenario),

@@ -150,7 +150,8 @@ impl Coordination {
                     self.lock_clocks.forget_wait(name, &grant.claim.request);
                     self.lock_clocks.lease(name, grant.token, grant.ttl_ms, now);
                 }
-                locks::Event::Ended { name, token, .. } => {
+                locks::Event::Ended { name, token, why } => {
+                    self.counters.leases_expired += u64::from(*why == locks::End::Expired);
                     self.lock_clocks.forget_lease(name, *token);
                     let rests = self.locks.lock(name).and_then(|lock| lock.resting.get(token));
                     if let Some(delay_ms) = rests {
