@@ -18,10 +18,10 @@ use crate::news::News;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, Response, StatusCode};
 use quipu_flags::{ErrorCode, Evaluation, EvaluationError};
+use ring::digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -349,10 +349,12 @@ async fn evaluate_each(snapshot: &Snapshot, context: &Map<String, Value>, now_s:
 /// What a client has if it has this answer for this context. The answer has the version of the flags in it.
 fn tag(context: &Map<String, Value>, body: &[u8]) -> HeaderValue {
     let context = serde_json::to_vec(context).expect("JSON has a form in JSON");
-    let digest = Sha256::new().chain_update((context.len() as u64).to_le_bytes()).chain_update(context);
-    let digest = digest.chain_update(body).finalize();
+    let mut digest = digest::Context::new(&digest::SHA256);
+    digest.update(&(context.len() as u64).to_le_bytes());
+    digest.update(&context);
+    digest.update(body);
     let mut tag = String::from("\"");
-    for byte in &digest[..16] {
+    for byte in &digest.finish().as_ref()[..16] {
         let _ = write!(tag, "{byte:02x}");
     }
     tag.push('"');
