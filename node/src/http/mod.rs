@@ -58,11 +58,15 @@ pub(crate) mod call;
 #[cfg(test)]
 mod clients;
 mod counters;
+mod definitions;
 mod elections;
 mod fences;
+mod flag_set;
+mod flags;
 mod grants;
 mod locks;
 mod observe;
+mod ofrep;
 mod openapi;
 mod operator;
 pub(crate) mod page;
@@ -168,6 +172,7 @@ pub struct Http {
     counters: HttpCounters,
     open: Cell<usize>,
     per_address: RefCell<BTreeMap<IpAddr, usize>>,
+    flags: flag_set::Cache,
 }
 
 /// All routes.
@@ -177,6 +182,8 @@ fn table() -> Table {
         .with("locks", "Locks with leases, queues and fencing tokens.", locks::routes())
         .with("elections", "A leader among candidates; the term is a fencing token.", elections::routes())
         .with("fences", "The greatest token that was shown, for each resource.", fences::routes())
+        .with("flags", "Feature flags as flagd defines them, with their history.", flags::routes())
+        .with("ofrep", "OpenFeature's remote evaluation of flags, OFREP 0.3.", ofrep::routes())
         .with("tree", "The nodes that ZooKeeper's clients know.", tree::routes())
 }
 
@@ -208,6 +215,7 @@ impl Http {
         door: Door,
         limits: HttpLimits,
     ) -> Rc<Self> {
+        let flags = flag_set::Cache::new(&control);
         Rc::new(Http {
             control,
             metrics,
@@ -221,6 +229,7 @@ impl Http {
             counters: HttpCounters::default(),
             open: Cell::new(0),
             per_address: RefCell::default(),
+            flags,
         })
     }
 

@@ -38,6 +38,8 @@ pub(crate) enum Code {
     Exists,
     /// What was to be deleted has children.
     NotEmpty,
+    /// What was to be deleted is referred to.
+    InUse,
     Ended,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -76,6 +78,7 @@ impl Code {
             Code::Precondition => ("bad-version", StatusCode::PRECONDITION_FAILED, "It has another version"),
             Code::Exists => ("exists", StatusCode::CONFLICT, "It is there already"),
             Code::NotEmpty => ("not-empty", StatusCode::CONFLICT, "It has children"),
+            Code::InUse => ("in-use", StatusCode::CONFLICT, "Something refers to it"),
             Code::Ended => ("ended", StatusCode::GONE, "It has ended"),
             Code::PayloadTooLarge => {
                 ("payload-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
@@ -178,6 +181,11 @@ impl Problem {
     /// What is the matter, in a sentence.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// What is said in headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
