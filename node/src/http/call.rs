@@ -121,7 +121,7 @@ fn parse<B: DeserializeOwned + 'static>(body: &[u8]) -> Result<B, Problem> {
         return Err(Problem::bad_request("body: a JSON object is wanted"));
     }
     // Only who is wrong pays for being told where.
-    serde_json::from_slice(body).or_else(|error| Err(explain::<B>(body, &error)))
+    serde_json::from_slice(body).map_err(|error| explain::<B>(body, &error))
 }
 
 fn explain<B: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
