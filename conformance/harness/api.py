@@ -53,7 +53,11 @@ class Api:
         """`body`: bytes or text as they are, anything else as JSON. Raises `OSError` when nobody answers."""
         connection = http.client.HTTPConnection(self.address, timeout=timeout)
         try:
-            connection.request(method, path, *_encoded(body, {**self.headers, **(headers or {})}))
+            try:
+                connection.request(method, path, *_encoded(body, {**self.headers, **(headers or {})}))
+            except BrokenPipeError:
+                # It has heard enough of the body. What it said about that may still be there to read.
+                pass
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read().decode())
         except http.client.HTTPException as error:

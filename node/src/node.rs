@@ -169,8 +169,8 @@ async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), No
         doors: doors.counters.clone(),
     });
     let cluster = config.node.cluster.clone();
-    let limits = HttpLimits::default();
-    let http = Http::new(control.clone(), metrics, cluster, clock, Access::open(), limits);
+    let (access, limits) = (access(config), http_limits(config));
+    let http = Http::new(control.clone(), metrics, cluster, clock, access, doors.http, limits);
     let watchman = Watchman::new(control.clone(), repaired, was_damaged, clock);
     let listening = [
         spawn_local(inbound.clone().listen(listeners.peer)),
@@ -240,6 +240,25 @@ fn service_config(config: &Config) -> coordination::Config {
         features: &coordination::Feature::ALL,
         tree: quipu_machines::tree::Settings::default(),
         planted: raft::Planted::default(),
+    }
+}
+
+fn access(config: &Config) -> Access {
+    if config.tokens.is_empty() { Access::open() } else { Access::new(config.tokens.clone()) }
+}
+
+fn http_limits(config: &Config) -> HttpLimits {
+    let limits = &config.http;
+    HttpLimits {
+        connections: limits.connections,
+        connections_per_address: limits.connections_per_address,
+        max_body: limits.max_body_bytes,
+        max_header: limits.max_header_bytes,
+        header_timeout: limits.header_ms.duration(),
+        body_timeout: limits.body_ms.duration(),
+        idle_timeout: limits.idle_ms.duration(),
+        write_timeout: limits.write_ms.duration(),
+        streams: limits.streams,
     }
 }
 

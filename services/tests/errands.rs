@@ -380,3 +380,27 @@ fn an_ask_that_is_lost_on_its_way_is_sent_again() {
     assert_eq!(first.claim.request, "first");
     agree(&mut cluster, &[1, 2, 3]);
 }
+
+#[test]
+fn a_feature_that_this_program_does_not_know_is_told() {
+    let mut cluster = cluster();
+    let node = follower(&cluster);
+    let ops = vec![Op::Create {
+        path: "/quipu/flags/quipu.of-a-later-version".into(),
+        data: None,
+        acl: vec![Acl { permissions: 1, identity: anyone() }],
+        mode: CreateMode::Persistent,
+    }];
+    let everything = Identity { scheme: "super".into(), id: "".into() };
+    let change = Change { ops, identities: vec![everything], created: vec![], guard: None };
+    let done = ask(&mut cluster, node, Ask::Change(change));
+    assert!(matches!(done, Ok((_, Answer::Change(Ok(_))))), "{done:?}");
+    cluster.advance(SECOND);
+    for id in 1..=3 {
+        let told = cluster.events().iter().any(|(at, event)| {
+            *at == NodeId(id)
+                && matches!(event, Event::UnknownFeature(name) if name == "quipu.of-a-later-version")
+        });
+        assert!(told, "node {id}");
+    }
+}

@@ -35,6 +35,7 @@ pub(crate) fn everything() -> Vec<Part> {
     parts.extend([
         unit_tests(),
         documentation_tests(),
+        flag_scenarios(),
         examples(),
         release_build(),
         simulation(),
@@ -95,6 +96,22 @@ fn unit_tests() -> Part {
 
 fn documentation_tests() -> Part {
     part("documentation tests", || cargo(["test", "--quiet", "--doc"], 10 * MINUTE))
+}
+
+/// flagd's own scenarios are not ours to carry along: they are read where somebody has put them.
+fn flag_scenarios() -> Part {
+    part("flagd's scenarios", || {
+        let folder = "shared/data/flagd-testbed";
+        let here = root();
+        if std::env::var_os("QUIPU_FLAGD_TESTBED").is_none()
+            && !here.ancestors().any(|above| above.join(folder).is_dir())
+        {
+            return Outcome::Skipped(format!("needs flagd's testbed in {folder} or QUIPU_FLAGD_TESTBED"));
+        }
+        let test =
+            ["test", "--quiet", "--package", "quipu-flags", "--test", "scenarios", "--", "--nocapture"];
+        cargo(test, 10 * MINUTE)
+    })
 }
 
 /// The programs that strangers learn from: each ends by asserting what it shows.

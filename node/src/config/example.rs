@@ -72,6 +72,17 @@ peer_bytes = 33554432                # bytes that wait for one peer; beyond it m
 snapshot_after_bytes = 33554432      # growth of the log, or the last snapshot's size if larger, before the next one
 handshake_ms = 10000                 # how long a client may take for its handshake
 
+[http]                               # limits for HTTP clients
+connections = 4096                   # at once
+connections_per_address = 1024       # from one address; 0 is any number
+max_body_bytes = 1048576             # of a request
+max_header_bytes = 16384             # of a request, at least 8192
+header_ms = 10000                    # how long a request's head may take, and a TLS handshake
+body_ms = 10000                      # how long its body may take
+idle_ms = 75000                      # how long a connection may stay without a request
+write_ms = 30000                     # how long a client may leave what is sent to it
+streams = 1024                       # streams of events at once
+
 [zookeeper]
 # super_digest = "super:..."         # super:base64(sha1(super:password)); who proves it may do anything
 linearizable_reads = false           # until /quipu/settings/linearizable_reads says otherwise

@@ -41,6 +41,9 @@ pub struct Config {
     /// How much of everything there may be.
     #[serde(default)]
     pub limits: Limits,
+    /// How much HTTP clients may take.
+    #[serde(default)]
+    pub http: Http,
     /// What ZooKeeper clients see.
     #[serde(default)]
     pub zookeeper: ZooKeeper,
@@ -154,6 +157,46 @@ impl Default for Limits {
             peer_bytes: 32 << 20,
             snapshot_after_bytes: 32 << 20,
             handshake_ms: Millis(10_000),
+        }
+    }
+}
+
+/// How much HTTP clients may take.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address, 0 for any number.
+    pub connections_per_address: usize,
+    /// Bytes of a request's body.
+    pub max_body_bytes: usize,
+    /// Bytes of a request's head.
+    pub max_header_bytes: usize,
+    /// How long a request's head may take to arrive, and a TLS handshake.
+    pub header_ms: Millis<10, 600_000>,
+    /// How long a request's body may take.
+    pub body_ms: Millis<10, 600_000>,
+    /// How long a connection may stay without a request.
+    pub idle_ms: Millis<10, 3_600_000>,
+    /// How long a client may leave what is sent to it.
+    pub write_ms: Millis<10, 600_000>,
+    /// Streams of events at once.
+    pub streams: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http {
+            connections: 4_096,
+            connections_per_address: 1_024,
+            max_body_bytes: 1 << 20,
+            max_header_bytes: 16 * 1024,
+            header_ms: Millis(10_000),
+            body_ms: Millis(10_000),
+            idle_ms: Millis(75_000),
+            write_ms: Millis(30_000),
+            streams: 1_024,
         }
     }
 }
@@ -285,6 +328,9 @@ impl Config {
         if self.limits.max_frame_bytes < 1024 || self.limits.max_frame_bytes > 16 << 20 {
             return Err(("max_frame_bytes", "from 1024 bytes to 16 MiB".into()));
         }
+        if self.http.max_header_bytes < 8192 || self.http.max_header_bytes > 1 << 20 {
+            return Err(("max_header_bytes", "from 8192 bytes to 1 MiB".into()));
+        }
         let positive = [
             ("connections", self.limits.connections),
             ("outstanding_requests", self.limits.outstanding_requests),
@@ -293,6 +339,9 @@ impl Config {
             ("inbox", self.limits.inbox),
             ("peer_bytes", self.limits.peer_bytes),
             ("snapshot_after_bytes", self.limits.snapshot_after_bytes),
+            ("http.connections", self.http.connections),
+            ("max_body_bytes", self.http.max_body_bytes),
+            ("streams", self.http.streams),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return Err((key, "must not be 0".into()));

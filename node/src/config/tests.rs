@@ -19,6 +19,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
     assert_eq!(format!("{:?}", example.limits), format!("{:?}", minimal.limits));
     assert_eq!(format!("{:?}", example.zookeeper), format!("{:?}", minimal.zookeeper));
     assert_eq!(format!("{:?}", example.log), format!("{:?}", minimal.log));
+    assert_eq!(format!("{:?}", example.http), format!("{:?}", minimal.http));
     assert_eq!(format!("{:?}", example.doors), format!("{:?}", minimal.doors));
     assert_eq!(example.open_door(), None);
     let (tls, defaults) =

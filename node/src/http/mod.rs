@@ -58,11 +58,15 @@ pub(crate) mod call;
 #[cfg(test)]
 mod clients;
 mod counters;
+mod definitions;
 mod elections;
 mod fences;
+mod flag_set;
+mod flags;
 mod grants;
 mod locks;
 mod observe;
+mod ofrep;
 mod openapi;
 mod operator;
 pub(crate) mod page;
@@ -78,13 +82,14 @@ pub use access::{Access, Role, Token};
 
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::doors::Door;
 use crate::metrics::Metrics;
 use answer::Body;
 use bytes::Bytes;
 use call::Raw;
 use counters::{HttpCounters, bump};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, ORIGIN};
+use hyper::header::{ALLOW, CONNECTION, HOST, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -115,7 +120,7 @@ pub struct HttpLimits {
     pub max_body: usize,
     /// Bytes of a request's head; at least 8192.
     pub max_header: usize,
-    /// From a head's first byte to its last.
+    /// From a head's first byte to its last; for a TLS handshake too.
     pub header_timeout: Duration,
     /// From a head to its body's last byte.
     pub body_timeout: Duration,
@@ -150,12 +155,14 @@ pub struct Http {
     cluster: String,
     clock: Clock,
     access: Access,
+    door: Door,
     limits: HttpLimits,
     table: Table,
     document: OnceCell<Bytes>,
     counters: HttpCounters,
     open: Cell<usize>,
     per_address: RefCell<BTreeMap<IpAddr, usize>>,
+    flags: flag_set::Cache,
 }
 
 /// All routes.
@@ -165,6 +172,8 @@ fn table() -> Table {
         .with("locks", "Locks with leases, queues and fencing tokens.", locks::routes())
         .with("elections", "A leader among candidates; the term is a fencing token.", elections::routes())
         .with("fences", "The greatest token that was shown, for each resource.", fences::routes())
+        .with("flags", "Feature flags as flagd defines them, with their history.", flags::routes())
+        .with("ofrep", "OpenFeature's remote evaluation of flags, OFREP 0.3.", ofrep::routes())
         .with("tree", "The nodes that ZooKeeper's clients know.", tree::routes())
 }
 
@@ -193,20 +202,24 @@ impl Http {
         cluster: String,
         clock: Clock,
         access: Access,
+        door: Door,
         limits: HttpLimits,
     ) -> Rc<Self> {
+        let flags = flag_set::Cache::new(&control);
         Rc::new(Http {
             control,
             metrics,
             cluster,
             clock,
             access,
+            door,
             limits,
             table: table(),
             document: OnceCell::new(),
             counters: HttpCounters::default(),
             open: Cell::new(0),
             per_address: RefCell::default(),
+            flags,
         })
     }
 
@@ -218,8 +231,10 @@ impl Http {
                     Some(admission) => {
                         let _ = stream.set_nodelay(true);
                         let http = self.clone();
-                        spawn_local(async move { http.serve(stream, admission).await });
+                        spawn_local(async move { http.welcome(stream, admission).await });
                     }
+                    // Before a handshake there is no saying so.
+                    None if self.door.is_tls() => {}
                     None => refuse(&stream),
                 },
                 Err(error) => {
@@ -228,6 +243,18 @@ impl Http {
                     tracing::debug!(%error, "cannot accept an HTTP client");
                     sleep(Duration::from_millis(50)).await;
                 }
+            }
+        }
+    }
+
+    /// Serves a connection for which there is room, if it comes through the door.
+    async fn welcome(self: &Rc<Self>, socket: TcpStream, admission: Admission) {
+        match self.door.welcome(socket, self.limits.header_timeout).await {
+            Ok(stream) => self.serve(stream, admission).await,
+            Err(unwelcome) => {
+                self.counters.refuse("tls_handshake_failed");
+                let address = admission.address;
+                tracing::debug!(%address, reason = unwelcome.sentence, "refused an HTTP client");
             }
         }
     }
@@ -267,7 +294,6 @@ impl Http {
             // The watch does that, and tells a slow head from an idle client.
             .header_read_timeout(None)
             .max_buf_size(limits.max_header)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(Patient::new(stream, watch.clone())), service);
         // A connection that fails has nobody left to tell.
         let _ = connection.await;
@@ -279,35 +305,52 @@ impl Http {
     async fn answer(self: &Rc<Self>, request: Request<Incoming>) -> Response<Body> {
         let began = self.clock.now();
         let (parts, body) = request.into_parts();
-        let Some((methods, values)) = self.table.find(parts.uri.path()) else {
-            bump(&self.counters.nowhere);
-            return Problem::new(Code::NotFound, "there is nothing at this path").into_response();
+        // Also of a request that will be refused: what is left of a body ends the connection.
+        let body = call::receive(&self.limits, body).await;
+        let is_read = body.is_ok();
+        let mut response = match self.find(&parts) {
+            Ok((route, values)) => {
+                let response = self.call(route, parts, body, values).await;
+                route.counters.answered(response.status(), began, self.clock.now());
+                response
+            }
+            Err(problem) => {
+                bump(&self.counters.nowhere);
+                problem.into_response()
+            }
         };
-        let Some(route) = self.table.route(methods, &parts.method) else {
-            bump(&self.counters.nowhere);
+        if !is_read {
+            // A client that is not told so would send its next request into nothing.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// The route of a request, and the values of the path's parameters.
+    fn find(&self, parts: &Parts) -> Result<(&Route, Vec<String>), Problem> {
+        let found = self.table.find(parts.uri.path());
+        let (methods, values) =
+            found.ok_or_else(|| Problem::new(Code::NotFound, "there is nothing at this path"))?;
+        let route = self.table.route(methods, &parts.method).ok_or_else(|| {
             let allow = methods.allow();
             let detail = format!("what is here knows {}", allow.to_str().unwrap_or_default());
-            return Problem::new(Code::MethodNotAllowed, detail).header(ALLOW, allow).into_response();
-        };
+            Problem::new(Code::MethodNotAllowed, detail).header(ALLOW, allow)
+        })?;
         let values: Result<Vec<String>, Problem> = values.into_iter().map(call::decode).collect();
-        let response = match values {
-            Ok(values) => self.call(route, parts, body, values).await,
-            Err(problem) => problem.into_response(),
-        };
-        route.counters.answered(response.status(), began, self.clock.now());
-        response
+        Ok((route, values?))
     }
 
     async fn call(
         self: &Rc<Self>,
         route: &Route,
         parts: Parts,
-        body: Incoming,
+        body: Result<Bytes, Problem>,
         values: Vec<String>,
     ) -> Response<Body> {
         let form = route.form.as_ref().map(|form| (form, values.clone()));
-        let result = match self.allow(route, &parts) {
-            Ok(caller) => route.call(self.clone(), Raw { parts, body, values, caller }).await,
+        let allowed = self.allow(route, &parts).and_then(|caller| Ok((caller, body?)));
+        let result = match allowed {
+            Ok((caller, body)) => route.call(self.clone(), Raw { parts, body, values, caller }).await,
             Err(problem) => Err(problem),
         };
         result.unwrap_or_else(|problem| match form {
@@ -356,7 +399,7 @@ fn is_of_another_site(parts: &Parts) -> bool {
     if [Method::GET, Method::HEAD].contains(&parts.method) {
         return false;
     }
-    let text = |value: Option<&hyper::header::HeaderValue>| value?.to_str().ok().map(str::to_owned);
+    let text = |value: Option<&HeaderValue>| value?.to_str().ok().map(str::to_owned);
     let Some((origin, host)) = text(Some(origin)).zip(text(parts.headers.get(HOST))) else { return true };
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
     let is_address = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();

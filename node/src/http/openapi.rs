@@ -129,7 +129,7 @@ fn operation(route: &Route, needs_tokens: bool, schemas: &mut Schemas) -> Value 
             json!({ "required": is_required, "content": { "application/json": { "schema": schema } } });
     }
     if let Some(role) = route.role {
-        operation["x-role"] = role.name().into();
+        operation["x-role"] = role.as_str().into();
         if needs_tokens {
             operation["security"] = json!([{ "bearer": [] }, { "key": [] }]);
         }

@@ -11,6 +11,7 @@ pub(crate) use problem::Problem;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
@@ -339,12 +340,14 @@ pub(crate) fn nobody_answers(why: &[String]) -> String {
     format!("no node answers\n  {}\nName others with --node http://host:port", why.join("\n  "))
 }
 
-/// Whether a node without certificates says that it is ready.
-pub(crate) fn is_ready(address: &str) -> bool {
+/// Whether a node says that it is ready; `authority` is the file of who signed its certificate, if it has one.
+pub(crate) fn is_ready(url: &str, authority: Option<&Path>) -> bool {
     const PATIENCE: Duration = Duration::from_millis(500);
-    let Ok(node) = Node::parse(address) else { return false };
+    let (Ok(node), Ok(tls)) = (Node::parse(url), authority.map(nodes::trust).transpose()) else {
+        return false;
+    };
     let ready = Request::get("/ready").within(PATIENCE);
-    Client::new(vec![node], None, None).ask_node(0, &ready).is_ok_and(|answer| answer.status == 200)
+    Client::new(vec![node], None, tls).ask_node(0, &ready).is_ok_and(|answer| answer.status == 200)
 }
 
 fn no_answer(node: &Node, error: &ureq::Error) -> NoAnswer {

@@ -147,7 +147,7 @@ impl Client {
 }
 
 /// What trusts the authorities in a file, and nobody else.
-fn trust(file: &Path) -> Result<TlsConfig, Failure> {
+pub(super) fn trust(file: &Path) -> Result<TlsConfig, Failure> {
     let text = read(file)?;
     let certificates: Vec<Certificate<'static>> = parse_pem(text.as_bytes())
         .filter_map(|item| match item {

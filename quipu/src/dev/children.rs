@@ -47,7 +47,7 @@ impl Children {
                 let seconds = START.as_secs();
                 return Err(format!("nodes {waiting:?} are not ready after {seconds} s; see their logs"));
             }
-            waiting.retain(|node| !is_ready(layout.http_port(*node)));
+            waiting.retain(|node| !is_ready(layout, *node));
             sleep(Duration::from_millis(2)).await;
         }
         Ok(())
@@ -119,8 +119,8 @@ fn start(layout: &Layout, node: u16) -> Result<Child, Failure> {
         .map_err(failed)
 }
 
-fn is_ready(port: u16) -> bool {
-    crate::client::is_ready(&format!("127.0.0.1:{port}"))
+fn is_ready(layout: &Layout, node: u16) -> bool {
+    crate::client::is_ready(&layout.url(node), layout.authority().as_deref())
 }
 
 fn how(status: ExitStatus) -> String {

@@ -1,5 +1,6 @@
 //! Where everything of a cluster on this machine is: ports, folders, files.
 
+use super::doors::Doors;
 use crate::Failure;
 use std::fmt::Write as _;
 use std::fs;
@@ -9,11 +10,15 @@ use std::path::{Path, PathBuf};
 /// `super:base64(sha1("super:test"))`.
 const SUPER_DIGEST: &str = "super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 
+/// The cluster's name.
+const CLUSTER: &str = "dev";
+
 /// A cluster on this machine.
 pub(super) struct Layout {
     pub(super) nodes: u16,
     offset: u16,
     data: PathBuf,
+    doors: Option<Doors>,
 }
 
 impl Layout {
@@ -22,7 +27,31 @@ impl Layout {
     /// If the data directory has no absolute path.
     pub(super) fn new(nodes: u16, offset: u16, data: &Path) -> Result<Self, Failure> {
         let data = std::path::absolute(data).map_err(|error| format!("{}: {error}", data.display()))?;
-        Ok(Layout { nodes, offset, data })
+        Ok(Layout { nodes, offset, data, doors: None })
+    }
+
+    /// The same with TLS and a token.
+    pub(super) fn secured(mut self) -> Result<Self, Failure> {
+        fs::create_dir_all(&self.data).map_err(|error| format!("{}: {error}", self.data.display()))?;
+        self.doors = Some(Doors::prepare(&self.data, CLUSTER, self.nodes)?);
+        Ok(self)
+    }
+
+    /// How HTTP clients reach a node.
+    pub(super) fn url(&self, node: u16) -> String {
+        let scheme = if self.doors.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.http_port(node))
+    }
+
+    /// Who signed the nodes' certificates.
+    pub(super) fn authority(&self) -> Option<PathBuf> {
+        self.doors.as_ref().map(Doors::authority)
+    }
+
+    /// What is to be said about certificates and tokens.
+    pub(super) fn describe_doors(&self) -> String {
+        let port = format!("127.0.0.1:{}", self.http_port(1));
+        self.doors.as_ref().map(|doors| doors.describe(&port)).unwrap_or_default()
     }
 
     pub(super) fn client_port(&self, node: u16) -> u16 {
@@ -104,7 +133,7 @@ impl Layout {
 
     fn config(&self, node: u16) -> String {
         let mut text = format!(
-            "# Written by `quipu dev`, anew at every start.\n[node]\nid = {node}\ncluster = \"dev\"\n\
+            "# Written by `quipu dev`, anew at every start.\n[node]\nid = {node}\ncluster = \"{CLUSTER}\"\n\
              data_dir = {:?}\n{}\n[zookeeper]\nsuper_digest = \"{SUPER_DIGEST}\"  # super:test\n",
             self.directory(node).display().to_string(),
             self.addresses(node)
@@ -112,6 +141,7 @@ impl Layout {
         for member in 1..=self.nodes {
             let _ = write!(text, "\n[[member]]\nid = {member}\n{}", self.addresses(member));
         }
+        text += &self.doors.as_ref().map(|doors| doors.sections(node)).unwrap_or_default();
         text
     }
 
@@ -141,6 +171,21 @@ mod tests {
             assert_eq!(members.len(), 3);
             assert_eq!(members[usize::from(node) - 1].client, format!("127.0.0.1:{}", 3180 + node));
         }
+    }
+
+    #[test]
+    fn a_secured_cluster_keeps_its_certificates_and_its_token() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let configuration = || {
+            let layout = Layout::new(2, 0, scratch.path()).and_then(Layout::secured).expect("a layout");
+            assert_eq!(layout.url(1), "https://127.0.0.1:8181");
+            let config = Config::parse(&layout.config(2), &layout.config_path(2)).expect("valid");
+            quipu_node::doors::Doors::open(&config).expect("doors");
+            layout.config(2)
+        };
+        let first = configuration();
+        assert!(first.contains("[[token]]") && !first.contains("qp_"), "{first}");
+        assert_eq!(configuration(), first);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `quipu dev`: a cluster on this machine.
 
 mod children;
+mod doors;
 mod layout;
 
 use crate::Failure;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// Examples:
 ///   quipu dev
+///   quipu dev --tls
 ///   quipu dev --nodes 5 --data /tmp/five --port-offset 100
 ///   kill -9 $(cat quipu-data/node-1/pid)            see the others go on
 ///   quipu start --config quipu-data/node-1/node.toml    and node 1 come back
@@ -34,13 +36,19 @@ pub(crate) struct Arguments {
     /// Where their data is
     #[arg(long, value_name = "DIR", default_value = "quipu-data")]
     data: PathBuf,
+    /// Speak TLS everywhere and ask HTTP clients for a token, with certificates and a token that are made and kept in DIR
+    #[arg(long)]
+    tls: bool,
     /// Is added to every port
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=57_000))]
     port_offset: u16,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let layout = Layout::new(arguments.nodes, arguments.port_offset, &arguments.data)?;
+    let mut layout = Layout::new(arguments.nodes, arguments.port_offset, &arguments.data)?;
+    if arguments.tls {
+        layout = layout.secured()?;
+    }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(supervise(&layout))
@@ -55,7 +63,7 @@ async fn supervise(layout: &Layout) -> Result<(), Failure> {
     let mut children = Children::spawn(layout)?;
     let served = async {
         children.wait_until_ready(layout).await?;
-        print!("{}", endpoints(layout));
+        print!("{}{}", endpoints(layout), layout.describe_doors());
         println!("ready: {} nodes in {} ms; Ctrl-C stops them", layout.nodes, begun.elapsed().as_millis());
         children.watch(layout).await
     };
@@ -74,7 +82,7 @@ fn endpoints(layout: &Layout) -> String {
             vec![
                 node.to_string(),
                 format!("127.0.0.1:{}", layout.client_port(node)),
-                format!("http://127.0.0.1:{}", layout.http_port(node)),
+                layout.url(node),
                 layout.directory(node).display().to_string(),
             ]
         })
