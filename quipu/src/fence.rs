@@ -91,6 +91,8 @@ fn show(nodes: &Nodes, resource: &str, json: bool) -> Result<(), Trouble> {
     let answer = nodes.client()?.ask(&Request::get(format!("/v1/fences/{}", escape(resource))))?;
     if json {
         print::json(&answer);
+    } else if answer["minimum"] == 0 {
+        print::line(&format!("no token has been shown for {resource} yet: it accepts any"));
     } else {
         print::line(&format!("{resource} accepts no token below {}", plain(&answer["minimum"])));
     }

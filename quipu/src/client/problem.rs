@@ -33,10 +33,6 @@ impl Problem {
             problem.code = text("errorCode");
             problem.detail = text("errorDetails");
         }
-        if fields["error"].is_string() {
-            problem.code = text("error").replace('_', "-");
-            problem.detail = text("message");
-        }
         if problem.code.is_empty() && problem.title.is_empty() && problem.detail.is_empty() {
             // Not a node of ours, or something between it and us.
             problem.detail = first_line(body);

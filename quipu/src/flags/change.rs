@@ -3,7 +3,7 @@
 use super::definition::{boolean, describe, in_file, is_boolean, of_variants};
 use super::{SetArguments, Share, path};
 use crate::Failure;
-use crate::client::{Client, Nodes, Request};
+use crate::client::{Client, Nodes, Request, escape};
 use crate::print;
 use crate::trouble::Trouble;
 use serde_json::Value;
@@ -16,12 +16,10 @@ const MAX_FILE: u64 = 4 << 20;
 pub(super) fn set(nodes: &Nodes, how: SetArguments) -> Result<(), Trouble> {
     let client = nodes.client()?;
     let key = &how.key;
-    let mut definition = wanted(&how)?;
-    if let Some(comment) = &how.comment {
-        definition["metadata"]["comment"] = comment.as_str().into();
-    }
+    let definition = wanted(&how)?;
     let before = before(&client, key)?;
-    let mut request = Request::put(path(key), definition);
+    // Whoever changes it after we looked must not be overwritten unseen.
+    let mut request = Request::put(noted(key, how.comment.as_deref()), definition);
     if let Some(before) = &before {
         let shorthand = how.on.is_some() || how.off;
         if shorthand && !how.replace && !is_boolean(&before["definition"]) {
@@ -31,8 +29,9 @@ pub(super) fn set(nodes: &Nodes, how: SetArguments) -> Result<(), Trouble> {
                 describe(&before["definition"])
             )));
         }
-        // Whoever changed it since we looked must not be overwritten unseen.
         request = request.header("if-match", format!("\"{}\"", before["version"]));
+    } else {
+        request = request.header("if-none-match", "*");
     }
     let answer = client.ask(&request)?;
     if how.json {
@@ -89,8 +88,13 @@ fn before(client: &Client, key: &str) -> Result<Option<Value>, Trouble> {
     }
 }
 
-pub(super) fn remove(nodes: &Nodes, key: &str, json: bool) -> Result<(), Trouble> {
-    let answer = nodes.client()?.ask(&Request::delete(path(key)))?;
+/// Where a flag is changed, with why.
+fn noted(key: &str, comment: Option<&str>) -> String {
+    comment.map_or_else(|| path(key), |comment| format!("{}?comment={}", path(key), escape(comment)))
+}
+
+pub(super) fn remove(nodes: &Nodes, key: &str, comment: Option<&str>, json: bool) -> Result<(), Trouble> {
+    let answer = nodes.client()?.ask(&Request::delete(noted(key, comment)))?;
     if json {
         print::json(&answer);
     } else {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Where the nodes tell that flags have changed.
-const EVENTS: &str = "/v1/flags-events";
+const EVENTS: &str = "/v1/flag-events";
 
 /// Switch features on and off while programs run, for everybody or for some.
 ///
@@ -64,6 +64,9 @@ enum Command {
     Rm {
         /// The flag
         key: String,
+        /// Why: shown in its history
+        #[arg(long, value_name = "TEXT")]
+        comment: Option<String>,
         /// Print JSON, for programs
         #[arg(long)]
         json: bool,
@@ -117,7 +120,7 @@ struct SetArguments {
     /// Which of them it has
     #[arg(long, value_name = "NAME", requires = "variant")]
     default: Option<String>,
-    /// Why: kept with the definition
+    /// Why: shown in its history
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
     /// Replace whatever is there
@@ -154,7 +157,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let Arguments { command, nodes } = arguments;
     let done = match command {
         Command::Set(how) => change::set(&nodes, *how),
-        Command::Rm { key, json } => change::remove(&nodes, &key, json),
+        Command::Rm { key, comment, json } => change::remove(&nodes, &key, comment.as_deref(), json),
         Command::Eval(how) => show::evaluate(&nodes, how),
         Command::Ls { prefix, json } => show::list(&nodes, &prefix, json),
         Command::Get { key, json } => show::get(&nodes, &key, json),

@@ -46,7 +46,7 @@ pub(super) fn list(nodes: &Nodes, prefix: &str, json: bool) -> Result<(), Troubl
     }
     let row = |item: &Value| {
         let (key, version) = (plain(&item["key"]), plain(&item["version"]));
-        vec![key, version, changed(item), describe(&item["definition"])]
+        vec![key, version, time(&item["modified_ms"]), describe(&item["definition"])]
     };
     let rows: Vec<Vec<String>> = items.iter().map(row).collect();
     print::text(&render(&["FLAG", "VERSION", "CHANGED", "IS"], &rows));
@@ -64,26 +64,25 @@ pub(super) fn get(nodes: &Nodes, key: &str, json: bool) -> Result<(), Trouble> {
 }
 
 pub(super) fn history(nodes: &Nodes, key: &str, json: bool) -> Result<(), Trouble> {
-    let mut items = nodes.client()?.list(&format!("{}/history", path(key)))?;
+    let items = nodes.client()?.list(&format!("{}/history", path(key)))?;
     if json {
         print::json(&json!({ "items": items }));
         return Ok(());
     }
-    items.sort_by_key(|item| std::cmp::Reverse(item["version"].as_u64()));
     let row = |item: &Value| {
         let definition = &item["definition"];
         let what = if definition.is_null() { "removed".into() } else { describe(definition) };
-        let comment = definition["metadata"]["comment"].as_str().map(print::visible).unwrap_or_default();
-        vec![plain(&item["version"]), changed(item), what, comment]
+        let comment = item["comment"].as_str().map(print::visible).unwrap_or_default();
+        vec![plain(&item["number"]), time(&item["at_ms"]), plain(&item["by"]), what, comment]
     };
     let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-    print::text(&render(&["VERSION", "CHANGED", "WAS", "COMMENT"], &rows));
+    print::text(&render(&["CHANGE", "WHEN", "BY", "WAS", "COMMENT"], &rows));
     Ok(())
 }
 
-/// When it was changed, in universal time.
-fn changed(item: &Value) -> String {
-    let time = item["modified_ms"].as_u64().and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+/// Milliseconds since 1970, for people: in universal time.
+fn time(ms: &Value) -> String {
+    let time = ms.as_u64().and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
     time.map_or_else(|| "-".into(), |time| humantime::format_rfc3339_seconds(time).to_string())
 }
 
@@ -165,7 +164,7 @@ mod tests {
 
     #[test]
     fn times_are_universal() {
-        assert_eq!(changed(&json!({"modified_ms": 1_700_000_000_000_u64})), "2023-11-14T22:13:20Z");
-        assert_eq!(changed(&json!({})), "-");
+        assert_eq!(time(&json!(1_700_000_000_000_u64)), "2023-11-14T22:13:20Z");
+        assert_eq!(time(&Value::Null), "-");
     }
 }

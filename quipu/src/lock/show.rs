@@ -23,7 +23,11 @@ pub(super) fn list(nodes: &Nodes, prefix: &str, json: bool) -> Result<(), Troubl
 }
 
 pub(super) fn show(nodes: &Nodes, name: String, json: bool) -> Result<(), Trouble> {
-    let seen = nodes.client()?.ask(&Request::get(lock(name).path()))?;
+    let place = lock(name);
+    let seen = nodes.client()?.ask(&Request::get(place.path())).map_err(|refusal| match refusal.code() {
+        "not-found" => Trouble::from(format!("lock {} is free", place.name)),
+        _ => refusal.into(),
+    })?;
     if json {
         print::json(&seen);
     } else {
