@@ -124,7 +124,8 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     fields: Map<String, Value>,
-    headers: HeaderMap,
+    /// A box, since most answers are no problem and should not have to carry the room for one.
+    headers: Box<HeaderMap>,
 }
 
 /// The form of a problem in JSON, as the description of the API shows it.
@@ -148,7 +149,7 @@ struct Form<'a> {
 impl Problem {
     /// A problem, with a sentence on what is the matter here.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Problem { code, detail: detail.into(), fields: Map::new(), headers: HeaderMap::new() }
+        Problem { code, detail: detail.into(), fields: Map::new(), headers: Box::default() }
     }
 
     /// A request that makes no sense; the detail must name the field.
@@ -200,7 +201,7 @@ impl Problem {
         let body = serde_json::to_vec(&form).expect("our own types have a form in JSON");
         let mut response = Response::new(Body::full(body));
         *response.status_mut() = status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = *self.headers;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         response
     }
