@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-fn connect(node: &Node) -> TcpStream {
+pub(super) fn connect(node: &Node) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", node.http)).expect("connected");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
     stream
@@ -21,7 +21,7 @@ fn exchange(node: &Node, bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// One request, after which the node closes.
-fn ask(node: &Node, head: &str, more: &str, body: &str) -> String {
+pub(super) fn ask(node: &Node, head: &str, more: &str, body: &str) -> String {
     let length = body.len();
     let rest = format!("Host: x\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n{body}");
     exchange(node, format!("{head} HTTP/1.1\r\n{rest}"))
@@ -32,7 +32,7 @@ fn given_up(node: &Node, reason: &str) -> f64 {
 }
 
 /// Reads until what was read ends so.
-fn read_until(stream: &mut TcpStream, end: &str) -> String {
+pub(super) fn read_until(stream: &mut TcpStream, end: &str) -> String {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(end.as_bytes()) {

@@ -61,6 +61,8 @@ mod counters;
 mod definitions;
 mod elections;
 mod fences;
+#[cfg(test)]
+mod flag_clients;
 mod flag_set;
 mod flags;
 mod grants;
