@@ -3,6 +3,7 @@
 import shutil
 import signal
 import socket
+import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,6 +19,8 @@ class Node:
         self.host = host
         self.port = port
         self.child: Child | None = None
+        # Where clients must speak TLS: how.
+        self.context: ssl.SSLContext | None = None
 
     @property
     def address(self) -> str:
@@ -30,8 +33,7 @@ class Node:
     def word(self, letters: str, timeout: float = 2.0) -> str:
         """Asks one four-letter word; returns an empty string when nobody answers."""
         try:
-            with socket.create_connection((self.host, self.port), timeout) as connection:
-                connection.settimeout(timeout)
+            with self.connect(timeout) as connection:
                 connection.sendall(letters.encode())
                 answer = b""
                 while chunk := connection.recv(65536):
@@ -39,6 +41,11 @@ class Node:
                 return answer.decode(errors="replace")
         except OSError:
             return ""
+
+    def connect(self, timeout: float) -> socket.socket:
+        """A connection as a client would make it."""
+        plain = socket.create_connection((self.host, self.port), timeout)
+        return self.context.wrap_socket(plain, server_hostname=self.host) if self.context else plain
 
     def mode(self) -> str | None:
         """`leader`, `follower`, `observer` or `standalone`; None while it does not serve."""

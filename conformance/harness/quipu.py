@@ -70,6 +70,8 @@ class Nodes(Cluster):
         self.directory = tempfile.mkdtemp(prefix="quipu-test-")
         self.settings = settings
         self.offset = 0 if addresses else _offset(size)
+        # Beyond loopback, in a network of the test's own, anybody may come in.
+        self.is_open = addresses is not None
         hosts = addresses or ["127.0.0.1"] * size
         self.nodes = [Node(n + 1, host, _CLIENT_PORTS + n + self.offset) for n, host in enumerate(hosts)]
         self.founders = self.nodes[: founders or size]
@@ -113,7 +115,9 @@ class Nodes(Cluster):
     def _settings(self, node: Node) -> str:
         own = f'[node]\ncluster = "faults"\ndata_dir = "{self.data(node)}"\n{self._addresses(node)}'
         found = "".join(f"[[member]]\n{self._addresses(member)}" for member in self.founders)
-        return own + (found if node in self.founders else "") + f'[zookeeper]\nsuper_digest = "{SUPER_DIGEST}"\n{self.settings}'
+        doors = "[doors]\nopen_beyond_loopback_without_authentication = true\n" if self.is_open else ""
+        zookeeper = f'[zookeeper]\nsuper_digest = "{SUPER_DIGEST}"\n'
+        return own + (found if node in self.founders else "") + doors + zookeeper + self.settings
 
     def _addresses(self, node: Node) -> str:
         return f'id = {node.number}\npeer = "{self.peer(node)}"\nclient = "{node.address}"\nhttp = "{self.http(node)}"\n'

@@ -4,6 +4,7 @@ Every packet is a 4-byte big-endian length and a record; see zookeeper.jute in Z
 """
 
 import socket
+import ssl
 import struct
 import time
 
@@ -40,9 +41,11 @@ class Closed(Exception):
 class Connection:
     """One TCP connection with a session on it. Not thread-safe."""
 
-    def __init__(self, address: str, timeout: float = 5.0):
+    def __init__(self, address: str, timeout: float = 5.0, context: ssl.SSLContext | None = None):
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout)
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_hostname=host)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.xid = 0
         self.session, self.password, self.session_timeout_ms = 0, bytes(16), 0

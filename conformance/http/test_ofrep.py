@@ -1,6 +1,6 @@
 """Feature flags, as the official Python client of OFREP and bare HTTP see them."""
 
-import time
+from urllib.parse import urlencode
 
 import pytest
 from openfeature.contrib.provider.ofrep import OFREPProvider
@@ -36,11 +36,14 @@ FLAGS = {
 
 @pytest.fixture(scope="module")
 def prefix(cluster) -> str:
-    """The flags above, under names of this module's own."""
-    api = Api(cluster.http(cluster.nodes[0]))
+    """The flags above, under names of this module's own, once every node knows them: evaluations are local reads."""
+    apis = [Api(cluster.http(node)) for node in cluster.nodes]
     for key, definition in FLAGS.items():
-        answer = api.request("PUT", f"/v1/flags/ofrep-{key}", definition)
+        answer = apis[0].request("PUT", f"/v1/flags/ofrep-{key}", definition)
         assert answer.status == 200, f"{key}: {answer}"
+    last = f"ofrep-{key}"
+    for api in apis:
+        wait_until(lambda: last in bulk(api, {}).text, 10, f"the flags on {api.address}")
     return "ofrep-"
 
 
@@ -240,10 +243,19 @@ def test_the_event_stream_of_a_bulk_answer_tells_of_changes(apis, name):
         named = named["requestUri"]
     path = "/" + named.partition("://")[2].partition("/")[2] if "://" in named else named
     with Stream(apis[2], path) as stream:
-        time.sleep(0.3)
+        first = stream.next()
+        with pytest.raises(TimeoutError):
+            event = stream.next(1)
+            pytest.fail(f"an event without a change: {event}")
+    with Stream(apis[2], path, last_event_id=first.id) as stream:
         apis[1].ask("PUT", f"/v1/flags/{name}", FLAGS["switch"])
-        event = next(event for event in iter(lambda: stream.next(10), None) if "refetchEvaluation" in event.data)
-    assert event.json["type"] == "refetchEvaluation", event
+        changed = stream.next()
+    assert first.json["type"] == changed.json["type"] == "refetchEvaluation", changed
+    assert int(changed.id) > int(first.id) and changed.json["etag"] != first.json["etag"]
+    # The change is in the answer of any node that is shown the event's tag.
+    for api in apis:
+        query = urlencode({"flagConfigEtag": changed.json["etag"]})
+        assert name in api.request("POST", f"{BULK}?{query}", {"context": {}}).text
 
 
 def test_parse_errors_of_stored_rules_are_told_as_such(cluster, api, name):

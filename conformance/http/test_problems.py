@@ -19,6 +19,7 @@ GET /v1/tree/{} | PUT /v1/tree/{} | DELETE /v1/tree/{}
 GET /v1/flags | GET /v1/flags/{} | PUT /v1/flags/{} | DELETE /v1/flags/{} | GET /v1/flags/{}/history
 GET /v1/flag-evaluators | GET /v1/flag-evaluators/{} | PUT /v1/flag-evaluators/{} | DELETE /v1/flag-evaluators/{}
 POST /ofrep/v1/evaluate/flags/{} | POST /ofrep/v1/evaluate/flags
+GET /v1/flag-events
 GET /v1/openapi.json | GET /metrics | GET /health | GET /ready | GET /v1/status
 POST /v1/members | POST /v1/members/{}/promote | DELETE /v1/members/{} | POST /v1/transfer/{}
 """

@@ -2,7 +2,7 @@
 
 use super::machine::{Ended, Fence, Limits, Lock, Locks};
 use super::types::{Claim, Command, Grant, Terms, Token, Waiter};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
@@ -181,9 +181,10 @@ impl Locks {
         if !input.is_empty() {
             return Err(Malformed("trailing bytes"));
         }
-        let known: BTreeSet<_> =
-            ended.iter().map(|ended| (ended.name.clone(), ended.request.clone(), ended.token)).collect();
-        Ok(Locks { limits, last, locks, fences, ended, known })
+        let mut restored = Locks { limits, last, locks, fences, ..Locks::default() };
+        ended.iter().for_each(|ended| restored.know(ended));
+        restored.ended = ended;
+        Ok(restored)
     }
 }
 

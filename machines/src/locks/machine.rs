@@ -1,7 +1,8 @@
 //! The machine: commands in, outcomes out.
 
 use super::types::{Claim, Command, End, Event, Grant, Outcome, Refusal, RequestKey, Terms, Token, Waiter};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
+use quipu_base::hash::StableHasher;
 use smol_str::SmolStr;
 
 /// What all replicas have to agree on: how much there may be of everything.
@@ -69,8 +70,8 @@ pub struct Locks {
     pub(super) fences: BTreeMap<SmolStr, Fence>,
     /// Requests whose grants have ended, oldest first.
     pub(super) ended: VecDeque<Ended>,
-    /// The same by lock and request.
-    pub(super) known: BTreeSet<(SmolStr, RequestKey, Token)>,
+    /// The same by a hash of lock and request, since every grant looks here, and names have much in common.
+    pub(super) known: BTreeMap<(u64, Token), (SmolStr, RequestKey)>,
 }
 
 /// A request whose grant has ended.
@@ -326,18 +327,25 @@ impl Locks {
     }
 
     fn ended_as(&self, name: &SmolStr, request: &RequestKey) -> Option<Token> {
-        let first = (name.clone(), request.clone(), Token(0));
-        let (found, asked, token) = self.known.range(first..).next()?;
-        (found == name && asked == request).then_some(*token)
+        let hash = hash_of(name, request);
+        let mut found = self.known.range((hash, Token(0))..=(hash, Token(u64::MAX)));
+        found.find(|(_, (ended, by))| ended == name && by == request).map(|((_, token), _)| *token)
     }
 
     fn remember(&mut self, name: &SmolStr, request: RequestKey, token: Token) {
-        self.known.insert((name.clone(), request.clone(), token));
-        self.ended.push_back(Ended { name: name.clone(), request, token });
+        let ended = Ended { name: name.clone(), request, token };
+        self.know(&ended);
+        self.ended.push_back(ended);
         while self.ended.len() > self.limits.ended {
             let Ended { name, request, token } = self.ended.pop_front().expect("there are too many");
-            self.known.remove(&(name, request, token));
+            self.known.remove(&(hash_of(&name, &request), token));
         }
+    }
+
+    /// Finds it from now on.
+    pub(super) fn know(&mut self, ended: &Ended) {
+        let Ended { name, request, token } = ended;
+        self.known.insert((hash_of(name, request), *token), (name.clone(), request.clone()));
     }
 }
 
@@ -367,6 +375,14 @@ impl Lock {
         assert!(before.is_none(), "an entry gives out one token");
         grant
     }
+}
+
+fn hash_of(name: &str, request: &str) -> u64 {
+    let mut hasher = StableHasher::new(0);
+    hasher.write_u64(name.len() as u64);
+    hasher.write(name.as_bytes());
+    hasher.write(request.as_bytes());
+    hasher.finish()
 }
 
 fn check_name(name: &str, what: &'static str, most: usize) -> Result<(), Refusal> {
