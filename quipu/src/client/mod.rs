@@ -362,7 +362,12 @@ fn no_answer(node: &Node, error: &ureq::Error) -> NoAnswer {
         ureq::Error::Io(error) => error.to_string(),
         ureq::Error::Timeout(ureq::Timeout::Connect) => "cannot be reached in time".into(),
         ureq::Error::Timeout(_) => "does not answer in time".into(),
-        ureq::Error::Protocol(error) => format!("what answers there is no quipu node: {error}"),
+        ureq::Error::Protocol(error) => {
+            format!("what answers there is no quipu node, or one that speaks https only: {error}")
+        }
+        ureq::Error::Rustls(error) => {
+            format!("{error}; --ca FILE names who has signed the nodes' certificates")
+        }
         other => other.to_string(),
     };
     NoAnswer { why: format!("{node}: {why}"), sent }
