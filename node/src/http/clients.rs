@@ -71,7 +71,7 @@ fn every_refusal_is_a_problem() {
     stream.write_all(chunked.as_bytes()).expect("written");
     assert!(read_until(&mut stream, "\r\n\r\n").starts_with("HTTP/1.1 413 "));
     refused("POST /v1/members", "Origin: http://evil.example\r\n", "{}", 403, "forbidden");
-    assert_eq!(node.metric("quipu_http_nowhere_total"), 2.0);
+    assert_eq!(node.metric("quipu_http_nowhere_total"), 3.0);
     let sample = "quipu_http_requests_total{route=\"/v1/members\",method=\"POST\",class=\"4xx\"}";
     assert_eq!(node.metric(sample), 5.0);
 }
