@@ -47,15 +47,19 @@ struct Options {
     /// The binary to measure.
     #[arg(long, default_value = "target/release/quipu")]
     quipu: PathBuf,
-    /// Where the nodes keep their data: the disk that is measured. Emptied at the start.
+    /// Where the nodes keep their data: the disk that is measured. Emptied at the start. In memory (/dev/shm/quipu-locks), the
+    /// systems are measured without it.
     #[arg(long, default_value = "target/bench-locks")]
     data: PathBuf,
     /// The lowest port to use: Quipu's ports are shifted by this much, the peers' are 100 and 200 above it.
     #[arg(long, default_value_t = 17_600)]
     port_base: u16,
-    /// Writes the tables into this Markdown file, between the markers of its section "locks".
+    /// Writes the tables into this Markdown file, between the markers of the section.
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "bench/README.md")]
     write: Option<PathBuf>,
+    /// The section that is written.
+    #[arg(long, default_value = "locks")]
+    section: String,
     /// Writes every single run into this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -90,7 +94,7 @@ fn main() -> Result<(), Failure> {
         std::fs::write(path, serde_json::to_string_pretty(&document)?)?;
     }
     if let Some(path) = &options.write {
-        report::write_section(path, "locks", &text)?;
+        report::write_section(path, &options.section, &text)?;
     }
     Ok(())
 }
