@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from .cluster import Node
+from .process import wait_until
 from .quipu import Nodes, binary
 
 CLUSTER = "faults"
@@ -58,6 +59,12 @@ class SecureNodes(Nodes):
         super().__init__(size, settings=limits)
         for node in self.nodes:
             node.context = self.certificates.context("client-app")
+
+    def start(self, seconds: float = 30) -> "SecureNodes":
+        super().start(seconds)
+        ready = lambda: all(self.ask("GET", "/ready", node=node)[0] == 200 for node in self.nodes)  # noqa: E731
+        wait_until(ready, seconds, "every node to be ready")
+        return self
 
     def token(self, role: str) -> str:
         return self.tokens[role]["token"]
