@@ -82,7 +82,7 @@ def test_a_node_shows_the_certificate_of_its_number(cluster):
     wait_until(lambda: cluster.told("certificate is not that of its number") == 1, 5, "the complaint, once")
     assert introduce(cluster, certificates.context("node-3"), sender=2) == OTHER_CERTIFICATE
     # The impostor was never let in, so the true node 2 is not disturbed.
-    assert cluster.ask("GET", "/ready", node=cluster.nodes[1])[0] == 200
+    wait_until(lambda: cluster.ask("GET", "/ready", node=cluster.nodes[1])[0] == 200, 10, "node 2 to be ready")
 
 
 def test_strangers_are_refused_and_told_of_once(own, tmp_path):
