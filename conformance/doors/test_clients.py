@@ -2,6 +2,7 @@
 
 import contextlib
 import ssl
+import time
 
 import pytest
 from kazoo.client import KazooClient
@@ -41,6 +42,11 @@ def test_kazoo_without_a_certificate_where_one_is_wanted(cluster):
 def test_kazoo_without_a_certificate_where_none_is_wanted(lone):
     with kazoo(lone.hosts, lone.certificates) as client:
         assert "zookeeper" in client.get_children("/")
+
+
+def test_the_end_of_a_certificate_can_be_watched(cluster):
+    days = (cluster.metric("quipu_certificate_not_after_seconds") - time.time()) / 86_400
+    assert 729 < days <= 730
 
 
 def test_four_letter_words_go_through_the_door(cluster):

@@ -129,17 +129,24 @@ def test_a_lock_runs_out_and_the_next_in_line_gets_it(api, name):
 
 
 def test_a_lock_that_is_renewed_stays(api, name):
-    token = api.acquire(name, ttl_ms=1_500)["token"]
-    began = time.monotonic()
-    while time.monotonic() < began + 3.5:
-        renewed = api.renew(name, token)
-        assert (renewed["token"], renewed["ttl_ms"]) == (token, 1_500)
+    """For twice its time. A machine that stands still for longer than the lease loses it rightly, and shows nothing."""
+    ttl = 2.0
+    last = began = time.monotonic()
+    token = api.acquire(name, ttl_ms=2_000)["token"]
+    while last < began + 2 * ttl:
         time.sleep(0.4)
-    assert api.held(name, token), "it was renewed all the time"
-    last = time.monotonic()
-    wait_until(lambda: not api.held(name, token), 1.5 + SLACK, "the lock to run out")
-    # The last renewal was at most 0.5 s before.
-    assert time.monotonic() - last >= 0.9
+        asked = time.monotonic()
+        try:
+            renewed = api.renew(name, token)
+        except Refused:
+            late = time.monotonic() - last
+            if late > ttl:
+                pytest.skip(f"the machine stood still for {late:.1f} s")
+            raise
+        assert (renewed["token"], renewed["ttl_ms"]) == (token, 2_000)
+        last = asked
+    wait_until(lambda: not api.held(name, token), ttl + SLACK, "the lock to run out")
+    assert time.monotonic() - last >= ttl, "it ran out too early after its last renewal"
 
 
 def test_a_lock_rests_after_it_ran_out_but_not_after_it_was_released(api, name):

@@ -7,6 +7,10 @@ use serde_json::{Map, Value};
 /// How large a definition of a flag or an evaluator may be, in bytes of JSON.
 pub const MAX_DEFINITION_BYTES: usize = 256 * 1024;
 
+/// How deep objects and arrays may stand in each other in a definition; a little less than parsers of JSON allow, so that
+/// whoever shows a definition within something else can still be read.
+pub const MAX_NESTING: usize = 100;
+
 /// How many variants a flag may have.
 pub const MAX_VARIANTS: usize = 1_000;
 
@@ -77,7 +81,7 @@ impl Definition {
     }
 }
 
-/// Reads JSON of a bounded size. The parser itself refuses what is nested more than 128 deep.
+/// Reads JSON of a bounded size and depth.
 pub(crate) fn read(text: &[u8]) -> Result<Value, Invalid> {
     if text.len() > MAX_DEFINITION_BYTES {
         let length = text.len();
@@ -86,7 +90,23 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, Invalid> {
             format!("it has {length} bytes, and {MAX_DEFINITION_BYTES} is the most"),
         ));
     }
-    serde_json::from_slice(text).map_err(|error| Invalid::new("", format!("it is not JSON: {error}")))
+    let value =
+        serde_json::from_slice(text).map_err(|error| Invalid::new("", format!("it is not JSON: {error}")))?;
+    if is_deeper(&value, MAX_NESTING) {
+        return Err(Invalid::new(
+            "",
+            format!("objects and arrays may stand at most {MAX_NESTING} deep in each other"),
+        ));
+    }
+    Ok(value)
+}
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),
+        Value::Object(fields) => levels == 0 || fields.values().any(|field| is_deeper(field, levels - 1)),
+        _ => false,
+    }
 }
 
 /// Keys of flags and names of evaluators, which are names of nodes in the tree and parts of paths in URLs as well.

@@ -18,9 +18,10 @@ mod targeting;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use definition::Definition;
-pub use definition::{Invalid, MAX_DEFINITION_BYTES, MAX_NAME_BYTES, MAX_VARIANTS};
+pub use definition::{Invalid, MAX_DEFINITION_BYTES, MAX_NAME_BYTES, MAX_NESTING, MAX_VARIANTS};
 use logic::{Compiled, Evaluators, Root};
 pub use logic::{MAX_DEPTH, MAX_STEPS};
 use serde_json::{Map, Value, json};
@@ -34,26 +35,26 @@ pub const MAX_EVALUATORS: usize = 1_000;
 /// How large all definitions of a set may be together, in bytes of JSON.
 pub const MAX_SET_BYTES: usize = 8 * 1024 * 1024;
 
-/// Flags, the evaluators they share, and what can be said about all of them.
-#[derive(Debug, Default)]
+/// Flags, the evaluators they share, and what can be said about all of them. A clone shares what is in it.
+#[derive(Debug, Default, Clone)]
 pub struct FlagSet {
     flags: BTreeMap<String, Entry>,
-    sources: BTreeMap<String, (Value, usize)>,
+    sources: BTreeMap<String, (Arc<Value>, usize)>,
     evaluators: Evaluators,
     metadata: Map<String, Value>,
     bytes: usize,
 }
 
 /// A flag that can be evaluated, or why it cannot.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     flag: Result<Flag, Invalid>,
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Flag {
-    definition: Definition,
+    definition: Arc<Definition>,
     rule: Option<Result<Compiled, Invalid>>,
 }
 
@@ -247,7 +248,7 @@ impl FlagSet {
     /// What is wrong, and where.
     pub fn check_evaluator(&self, name: &str, text: &[u8]) -> Result<(), Invalid> {
         let mut sources = self.rules();
-        sources.insert(name.to_owned(), self.read_evaluator(name, text)?);
+        sources.insert(name.to_owned(), Arc::new(self.read_evaluator(name, text)?));
         let compiled = logic::compile_evaluators(&sources);
         if let Some(Err(invalid)) = compiled.get(name) {
             return Err(invalid.clone());
@@ -268,7 +269,7 @@ impl FlagSet {
     pub fn put_evaluator(&mut self, name: &str, text: &[u8]) -> Result<(), Invalid> {
         let source = self.read_evaluator(name, text)?;
         self.bytes += text.len();
-        if let Some((_, bytes)) = self.sources.insert(name.to_owned(), (source, text.len())) {
+        if let Some((_, bytes)) = self.sources.insert(name.to_owned(), (Arc::new(source), text.len())) {
             self.bytes -= bytes;
         }
         self.compile_again();
@@ -413,7 +414,7 @@ impl FlagSet {
     fn read_flag(&self, text: &[u8]) -> Result<Flag, Invalid> {
         let definition = Definition::new(&definition::read(text)?)?;
         let rule = compile_targeting(&definition, &self.evaluators);
-        Ok(Flag { definition, rule })
+        Ok(Flag { definition: Arc::new(definition), rule })
     }
 
     fn read_evaluator(&self, name: &str, text: &[u8]) -> Result<Value, Invalid> {
@@ -433,8 +434,8 @@ impl FlagSet {
         Ok(source)
     }
 
-    fn rules(&self) -> BTreeMap<String, Value> {
-        self.sources.iter().map(|(name, (source, _))| (name.clone(), source.clone())).collect()
+    fn rules(&self) -> BTreeMap<String, Arc<Value>> {
+        self.sources.iter().map(|(name, (source, _))| (name.clone(), Arc::clone(source))).collect()
     }
 
     fn compile_again(&mut self) {

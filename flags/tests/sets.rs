@@ -1,7 +1,8 @@
 //! Definitions that are refused, by the place of the mistake; and sets that change.
 
 use quipu_flags::{
-    ErrorCode, FlagSet, Kind, MAX_DEFINITION_BYTES, MAX_FLAGS, MAX_SET_BYTES, MAX_VARIANTS, Reason,
+    ErrorCode, FlagSet, Kind, MAX_DEFINITION_BYTES, MAX_FLAGS, MAX_NESTING, MAX_SET_BYTES, MAX_VARIANTS,
+    Reason,
 };
 use serde_json::{Map, Value, json};
 
@@ -82,8 +83,12 @@ fn names_and_sizes_have_bounds() {
     let large =
         |size: usize| format!("{{\"state\":\"DISABLED\",\"variants\":{{\"a\":\"{}\"}}}}", "x".repeat(size));
     assert!(set.check("key", large(MAX_DEFINITION_BYTES).as_bytes()).is_err());
-    let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    assert!(set.check("key", nested.as_bytes()).is_err());
+    let nested = |depth: usize| {
+        let value = format!("{}1{}", "{\"a\":".repeat(depth - 2), "}".repeat(depth - 2));
+        set.check("key", format!("{{\"state\":\"ENABLED\",\"variants\":{{\"a\":{value}}}}}").as_bytes())
+    };
+    assert!(nested(MAX_NESTING).is_ok());
+    assert!(nested(MAX_NESTING + 1).is_err() && nested(10_000).is_err());
     let mut set = FlagSet::new();
     let text = large(MAX_DEFINITION_BYTES - 100);
     let fit = MAX_SET_BYTES / text.len();

@@ -6,7 +6,7 @@ use quipu_lab::sim::TraceLevel;
 
 #[test]
 fn a_storage_that_checks_tokens_accepts_no_stale_write() {
-    let summary = run_seeds(&StorageScenario::fenced(), 1..1_001, false);
+    let summary = run_seeds(&StorageScenario::fenced(), 1..2_001, false);
     println!("{summary}");
     assert!(summary.is_good(), "{summary}");
 }

@@ -25,6 +25,7 @@ pub struct Metrics {
     pub(crate) outbound: Rc<Outbound>,
     pub(crate) inbound: Rc<InboundCounters>,
     pub(crate) doors: Rc<DoorCounters>,
+    pub(crate) certificate_not_after: Option<u64>,
 }
 
 impl Metrics {
@@ -174,6 +175,13 @@ impl Metrics {
             .value(&[], self.inbound.refused.get());
         out.counter("quipu_peers_malformed_total", "Connections of peers closed since they sent nonsense.")
             .value(&[], self.inbound.malformed.get());
+        if let Some(seconds) = self.certificate_not_after {
+            out.gauge(
+                "quipu_certificate_not_after_seconds",
+                "When this node's certificate ends, since the epoch.",
+            )
+            .value(&[], seconds);
+        }
         let mut failed =
             out.counter("quipu_tls_handshakes_failed_total", "TLS handshakes that came to nothing.");
         for ((listener, reason), count) in &*self.doors.failed.borrow() {

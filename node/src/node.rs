@@ -167,6 +167,7 @@ async fn serve(config: &Config, stop: impl Future<Output = ()>) -> Result<(), No
         outbound: outbound.clone(),
         inbound: inbound.counters(),
         doors: doors.counters.clone(),
+        certificate_not_after: doors.not_after,
     });
     let cluster = config.node.cluster.clone();
     let (access, limits) = (access(config), http_limits(config));

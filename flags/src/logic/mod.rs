@@ -46,7 +46,7 @@ pub(crate) struct Compiled {
 pub(crate) type Evaluators = BTreeMap<String, Result<Compiled, Invalid>>;
 
 /// Compiles every evaluator. They may name each other, but not in a circle.
-pub(crate) fn compile_evaluators(sources: &BTreeMap<String, Value>) -> Evaluators {
+pub(crate) fn compile_evaluators(sources: &BTreeMap<String, Arc<Value>>) -> Evaluators {
     let mut compiled = Evaluators::new();
     for name in sources.keys() {
         compile_evaluator(sources, name, &mut compiled, 0);
@@ -56,7 +56,7 @@ pub(crate) fn compile_evaluators(sources: &BTreeMap<String, Value>) -> Evaluator
 
 /// Compiles those that `name` names, then itself.
 fn compile_evaluator(
-    sources: &BTreeMap<String, Value>,
+    sources: &BTreeMap<String, Arc<Value>>,
     name: &str,
     compiled: &mut Evaluators,
     nesting: usize,

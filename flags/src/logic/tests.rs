@@ -1,6 +1,7 @@
 //! JsonLogic's own cases, and rules made to take forever.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -125,7 +126,7 @@ fn depth_has_a_bound_which_counts_shared_evaluators() {
     assert!(compile(&deep(MAX_DEPTH - 1), &none).is_ok());
     let invalid = compile(&deep(MAX_DEPTH), &none).expect_err("too deep");
     assert!(invalid.place.starts_with("!/!/!"), "{invalid}");
-    let half = BTreeMap::from([("half".to_owned(), deep(40))]);
+    let half = BTreeMap::from([("half".to_owned(), Arc::new(deep(40)))]);
     let evaluators = compile_evaluators(&half);
     let over = |levels: usize| (0..levels).fold(json!({"$ref": "half"}), |inner, _| json!({"!": inner}));
     assert!(compile(&over(MAX_DEPTH - 42), &evaluators).is_ok());
@@ -142,6 +143,7 @@ fn evaluators_refer_to_each_other_but_not_in_a_circle() {
         ("right".to_owned(), json!({"!": {"$ref": "left"}})),
         ("lost".to_owned(), json!({"!": {"$ref": "nowhere"}})),
     ]);
+    let sources = sources.into_iter().map(|(name, source)| (name, Arc::new(source))).collect();
     let compiled = compile_evaluators(&sources);
     for (name, works) in
         [("a", true), ("b", true), ("c", true), ("left", false), ("right", false), ("lost", false)]

@@ -81,6 +81,7 @@ impl Scenario for StorageScenario {
             "holder clock jumps",
             "lock leases expired",
             "lock grants evicted",
+            "lock waiters behind others",
             "fence passed",
             "fence refused",
             "guarded write done",

@@ -309,8 +309,8 @@ fn numbers(run: &Run, last: u32) -> Vec<u64> {
 }
 
 fn last_number(text: &str) -> Option<u64> {
-    let words = text.split(|letter: char| !letter.is_ascii_digit());
-    words.filter(|word| !word.is_empty()).next_back()?.parse().ok()
+    let mut words = text.split(|letter: char| !letter.is_ascii_digit());
+    words.rfind(|word| !word.is_empty())?.parse().ok()
 }
 
 fn sentence(text: &str) -> String {

@@ -25,7 +25,7 @@ const LEASE: u32 = 6;
 /// After how many rounds the first leader resigns.
 const REIGN: u32 = 2;
 /// After how many rounds without an answer a candidate asks again, and an observer asks what it may have missed.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 5;
 /// The one election.
 const ELECTION: &str = "election";
 /// What some run must reach.
@@ -74,7 +74,7 @@ impl Program for Election {
                 "that of election-terms, broken: an observer goes on after a log index, and one entry makes two changes",
             ),
         };
-        let spec = Spec { crashes: 1, pauses: 1, delays: 1, reach: 3, total: 2, ..Spec::new(26, 16, 1) };
+        let spec = Spec { crashes: 1, pauses: 1, delays: 1, reach: 2, total: 2, ..Spec::new(22, 14, 1) };
         Card {
             name,
             paper: "Burrows: Chubby (2006), section 2; docs/LOCKS.md",

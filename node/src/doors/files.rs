@@ -15,6 +15,8 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{
     ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 /// Nodes are all of this program; clients may be old.
 const PEER_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13];
@@ -42,6 +44,8 @@ pub(super) struct Material {
     key: PrivateKeyDer<'static>,
     roots: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
+    /// The last second of this node's certificate, since the epoch.
+    pub(super) not_after: u64,
 }
 
 impl Material {
@@ -55,12 +59,17 @@ impl Material {
                 .add(certificate)
                 .map_err(|error| fault(&tls.ca, format!("not an authority's certificate: {error}")))?;
         }
+        let chain = certificates(&tls.certificate)?;
+        let not_after = not_after(&chain[0])
+            .ok_or_else(|| fault(&tls.certificate, "holds something else than a certificate".into()))?;
+        warn_of_end(&tls.certificate, not_after);
         Ok(Material {
             tls: tls.clone(),
-            chain: certificates(&tls.certificate)?,
+            chain,
             key,
             roots: Arc::new(roots),
             provider: Arc::new(ring::default_provider()),
+            not_after,
         })
     }
 
@@ -149,6 +158,20 @@ fn explain(error: &pem::Error, wanted: &str) -> String {
 
 fn fault(path: &Path, message: String) -> DoorError {
     DoorError { path: path.into(), message }
+}
+
+fn not_after(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    u64::try_from(certificate.validity().not_after.timestamp()).ok()
+}
+
+/// All certificates of a cluster were made on one day, and end on one.
+fn warn_of_end(path: &Path, not_after: u64) {
+    const SOON_DAYS: u64 = 30;
+    let days = not_after.saturating_sub(UnixTime::now().as_secs()) / 86_400;
+    if days < SOON_DAYS {
+        tracing::warn!(certificate = %path.display(), days, "this node's certificate ends soon");
+    }
 }
 
 /// A key that others can read is no secret, but where files are mounted that may be how it is.

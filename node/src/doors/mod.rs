@@ -59,6 +59,8 @@ pub struct Doors {
     pub http: Door,
     /// Handshakes that failed at any of them.
     pub counters: Rc<DoorCounters>,
+    /// The last second of this node's certificate, since the epoch, if it has one.
+    pub not_after: Option<u64>,
 }
 
 impl Doors {
@@ -100,6 +102,7 @@ impl Doors {
             client: door("client", server(config.door(|tls| tls.client))?),
             http: door("http", http),
             counters: counters.clone(),
+            not_after: material.as_ref().map(|material| material.not_after),
         })
     }
 }

@@ -279,8 +279,18 @@ fn mistakes_in_files_are_told_with_their_names() {
     assert!(told(&authority.config(1, "old", "")).ends_with("old.pem: holds no certificate in PEM form"));
     std::fs::copy(authority.path("node-1.pem"), authority.path("old.key")).expect("copied");
     assert!(told(&authority.config(1, "old", "")).ends_with("old.key: holds no private key in PEM form"));
+    std::fs::write(
+        authority.path("old.pem"),
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    )
+    .expect("written");
+    std::fs::copy(authority.path("node-1.key"), authority.path("old.key")).expect("copied");
+    let nonsense = told(&authority.config(1, "old", ""));
+    assert!(nonsense.ends_with("old.pem: holds something else than a certificate"), "{nonsense}");
     // Whose name it bears matters to nobody but nodes.
     let clients_only = authority.config(1, "node-2", "peer = \"plain\"\n");
     let doors = Doors::open(&clients_only).expect("doors");
+    // Made by rcgen for longer than this program will be remembered.
+    assert!(doors.not_after.is_some_and(|seconds| seconds > 60_000_000_000), "{:?}", doors.not_after);
     assert!(!doors.peer.is_tls() && doors.client.is_tls() && doors.http.is_tls());
 }

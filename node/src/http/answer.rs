@@ -19,7 +19,7 @@ pub(crate) enum Body {
     /// The whole of it; `None` once it is sent.
     Full(Option<Bytes>),
     /// One that comes bit by bit, and what is told when it is over.
-    Stream(Stream, Option<Ended>),
+    Stream { stream: Stream, _ended: Option<Ended> },
 }
 
 type Stream = Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible>>>;
@@ -42,7 +42,7 @@ impl Body {
 
     /// A body that comes bit by bit.
     pub(crate) fn stream(stream: impl hyper::body::Body<Data = Bytes, Error = Infallible> + 'static) -> Self {
-        Body::Stream(Box::pin(stream), None)
+        Body::Stream { stream: Box::pin(stream), _ended: None }
     }
 
     /// Lets the connection's watch know when the answer is over. A full one is, as far as that goes.
@@ -52,7 +52,7 @@ impl Body {
                 watch.idle();
                 Body::Full(bytes)
             }
-            Body::Stream(stream, _) => Body::Stream(stream, Some(Ended(watch.clone()))),
+            Body::Stream { stream, .. } => Body::Stream { stream, _ended: Some(Ended(watch.clone())) },
         }
     }
 }
@@ -67,21 +67,21 @@ impl hyper::body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Body::Stream(stream, _) => stream.as_mut().poll_frame(cx),
+            Body::Stream { stream, .. } => stream.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Full(bytes) => bytes.is_none(),
-            Body::Stream(stream, _) => stream.is_end_stream(),
+            Body::Stream { stream, .. } => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Full(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Body::Stream(stream, _) => stream.size_hint(),
+            Body::Stream { stream, .. } => stream.size_hint(),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What a handler is told, read from a request.
 
+use super::HttpLimits;
 use super::access::Caller;
 use super::pairs;
 use super::problem::{Code, Problem};
-use super::{Http, HttpLimits};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::HeaderMap;
@@ -40,7 +40,7 @@ pub(crate) struct Nothing {}
 /// A request as it came, of which only the route is known.
 pub(super) struct Raw {
     pub(super) parts: Parts,
-    pub(super) body: Incoming,
+    pub(super) body: Bytes,
     /// The values of the path's parameters, percent-decoded.
     pub(super) values: Vec<String>,
     pub(super) caller: Caller,
@@ -62,10 +62,9 @@ where
     Q: DeserializeOwned,
     B: DeserializeOwned + 'static,
 {
-    pub(super) async fn read(http: &Http, names: &[&str], raw: Raw) -> Result<Self, Problem> {
+    pub(super) fn read(names: &[&str], raw: Raw) -> Result<Self, Problem> {
         let Raw { parts, body, values, caller } = raw;
         // First, so that what else is wrong leaves nothing on the connection.
-        let body = receive(&http.limits, body).await?;
         let named = names.iter().zip(&values).map(|(name, value)| (Cow::from(*name), Cow::from(value)));
         let path = pairs::read(named).map_err(Problem::bad_request)?;
         let query = parts.uri.query().unwrap_or_default();
@@ -79,7 +78,11 @@ where
 }
 
 /// The whole body, within the limits.
-async fn receive(limits: &HttpLimits, body: Incoming) -> Result<Bytes, Problem> {
+///
+/// # Errors
+///
+/// If it is too large, too slow, or garbled; then some of it may not have been read.
+pub(super) async fn receive(limits: &HttpLimits, body: Incoming) -> Result<Bytes, Problem> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
@@ -121,7 +124,7 @@ fn parse<B: DeserializeOwned + 'static>(body: &[u8]) -> Result<B, Problem> {
         return Err(Problem::bad_request("body: a JSON object is wanted"));
     }
     // Only who is wrong pays for being told where.
-    serde_json::from_slice(body).or_else(|error| Err(explain::<B>(body, &error)))
+    serde_json::from_slice(body).map_err(|error| explain::<B>(body, &error))
 }
 
 fn explain<B: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {

@@ -58,11 +58,17 @@ pub(crate) mod call;
 #[cfg(test)]
 mod clients;
 mod counters;
+mod definitions;
 mod elections;
 mod fences;
+#[cfg(test)]
+mod flag_clients;
+mod flag_set;
+mod flags;
 mod grants;
 mod locks;
 mod observe;
+mod ofrep;
 mod openapi;
 mod operator;
 pub(crate) mod page;
@@ -84,12 +90,12 @@ use answer::Body;
 use bytes::Bytes;
 use call::Raw;
 use counters::{HttpCounters, bump};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HOST, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use patience::{Patient, Watch};
 use problem::{Code, Problem};
@@ -144,16 +150,6 @@ impl Default for HttpLimits {
     }
 }
 
-/// How requests are answered whose bodies were perhaps not read.
-const UNREAD: [StatusCode; 6] = [
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-    StatusCode::NOT_FOUND,
-    StatusCode::METHOD_NOT_ALLOWED,
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::PAYLOAD_TOO_LARGE,
-];
-
 /// The HTTP port of a node.
 pub struct Http {
     control: Rc<Control>,
@@ -168,6 +164,7 @@ pub struct Http {
     counters: HttpCounters,
     open: Cell<usize>,
     per_address: RefCell<BTreeMap<IpAddr, usize>>,
+    flags: flag_set::Cache,
 }
 
 /// All routes.
@@ -177,6 +174,8 @@ fn table() -> Table {
         .with("locks", "Locks with leases, queues and fencing tokens.", locks::routes())
         .with("elections", "A leader among candidates; the term is a fencing token.", elections::routes())
         .with("fences", "The greatest token that was shown, for each resource.", fences::routes())
+        .with("flags", "Feature flags as flagd defines them, with their history.", flags::routes())
+        .with("ofrep", "OpenFeature's remote evaluation of flags, OFREP 0.3.", ofrep::routes())
         .with("tree", "The nodes that ZooKeeper's clients know.", tree::routes())
 }
 
@@ -208,6 +207,7 @@ impl Http {
         door: Door,
         limits: HttpLimits,
     ) -> Rc<Self> {
+        let flags = flag_set::Cache::new(&control);
         Rc::new(Http {
             control,
             metrics,
@@ -221,6 +221,7 @@ impl Http {
             counters: HttpCounters::default(),
             open: Cell::new(0),
             per_address: RefCell::default(),
+            flags,
         })
     }
 
@@ -234,6 +235,8 @@ impl Http {
                         let http = self.clone();
                         spawn_local(async move { http.welcome(stream, admission).await });
                     }
+                    // Before a handshake there is no saying so.
+                    None if self.door.is_tls() => {}
                     None => refuse(&stream),
                 },
                 Err(error) => {
@@ -293,7 +296,6 @@ impl Http {
             // The watch does that, and tells a slow head from an idle client.
             .header_read_timeout(None)
             .max_buf_size(limits.max_header)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(Patient::new(stream, watch.clone())), service);
         // A connection that fails has nobody left to tell.
         let _ = connection.await;
@@ -303,47 +305,54 @@ impl Http {
     }
 
     async fn answer(self: &Rc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let began = self.clock.now();
         let (parts, body) = request.into_parts();
-        let has_body = !body.is_end_stream();
-        let mut response = self.dispatch(parts, body).await;
-        // A body that nobody read ends the connection. A client that is not told so sends its next request into nothing.
-        if has_body && UNREAD.contains(&response.status()) {
+        // Also of a request that will be refused: what is left of a body ends the connection.
+        let body = call::receive(&self.limits, body).await;
+        let is_read = body.is_ok();
+        let mut response = match self.find(&parts) {
+            Ok((route, values)) => {
+                let response = self.call(route, parts, body, values).await;
+                route.counters.answered(response.status(), began, self.clock.now());
+                response
+            }
+            Err(problem) => {
+                bump(&self.counters.nowhere);
+                problem.into_response()
+            }
+        };
+        if !is_read {
+            // A client that is not told so would send its next request into nothing.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    async fn dispatch(self: &Rc<Self>, parts: Parts, body: Incoming) -> Response<Body> {
-        let began = self.clock.now();
-        let Some((methods, values)) = self.table.find(parts.uri.path()) else {
-            bump(&self.counters.nowhere);
-            return Problem::new(Code::NotFound, "there is nothing at this path").into_response();
-        };
-        let Some(route) = self.table.route(methods, &parts.method) else {
-            bump(&self.counters.nowhere);
+    /// The route of a request, and the values of the path's parameters.
+    fn find(&self, parts: &Parts) -> Result<(&Route, Vec<String>), Problem> {
+        let found = self.table.find(parts.uri.path());
+        let (methods, values) =
+            found.ok_or_else(|| Problem::new(Code::NotFound, "there is nothing at this path"))?;
+        let route = self.table.route(methods, &parts.method).ok_or_else(|| {
             let allow = methods.allow();
             let detail = format!("what is here knows {}", allow.to_str().unwrap_or_default());
-            return Problem::new(Code::MethodNotAllowed, detail).header(ALLOW, allow).into_response();
-        };
+            Problem::new(Code::MethodNotAllowed, detail).header(ALLOW, allow)
+        })?;
         let values: Result<Vec<String>, Problem> = values.into_iter().map(call::decode).collect();
-        let response = match values {
-            Ok(values) => self.call(route, parts, body, values).await,
-            Err(problem) => problem.into_response(),
-        };
-        route.counters.answered(response.status(), began, self.clock.now());
-        response
+        Ok((route, values?))
     }
 
     async fn call(
         self: &Rc<Self>,
         route: &Route,
         parts: Parts,
-        body: Incoming,
+        body: Result<Bytes, Problem>,
         values: Vec<String>,
     ) -> Response<Body> {
         let form = route.form.as_ref().map(|form| (form, values.clone()));
-        let result = match self.allow(route, &parts) {
-            Ok(caller) => route.call(self.clone(), Raw { parts, body, values, caller }).await,
+        let allowed = self.allow(route, &parts).and_then(|caller| Ok((caller, body?)));
+        let result = match allowed {
+            Ok((caller, body)) => route.call(self.clone(), Raw { parts, body, values, caller }).await,
             Err(problem) => Err(problem),
         };
         result.unwrap_or_else(|problem| match form {

@@ -38,6 +38,8 @@ pub(crate) enum Code {
     Exists,
     /// What was to be deleted has children.
     NotEmpty,
+    /// What was to be deleted is referred to.
+    InUse,
     Ended,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -76,6 +78,7 @@ impl Code {
             Code::Precondition => ("bad-version", StatusCode::PRECONDITION_FAILED, "It has another version"),
             Code::Exists => ("exists", StatusCode::CONFLICT, "It is there already"),
             Code::NotEmpty => ("not-empty", StatusCode::CONFLICT, "It has children"),
+            Code::InUse => ("in-use", StatusCode::CONFLICT, "Something refers to it"),
             Code::Ended => ("ended", StatusCode::GONE, "It has ended"),
             Code::PayloadTooLarge => {
                 ("payload-too-large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
@@ -121,7 +124,8 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     fields: Map<String, Value>,
-    headers: HeaderMap,
+    /// A box, since most answers are no problem and should not have to carry the room for one.
+    headers: Box<HeaderMap>,
 }
 
 /// The form of a problem in JSON, as the description of the API shows it.
@@ -145,7 +149,7 @@ struct Form<'a> {
 impl Problem {
     /// A problem, with a sentence on what is the matter here.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Problem { code, detail: detail.into(), fields: Map::new(), headers: HeaderMap::new() }
+        Problem { code, detail: detail.into(), fields: Map::new(), headers: Box::default() }
     }
 
     /// A request that makes no sense; the detail must name the field.
@@ -180,6 +184,11 @@ impl Problem {
         &self.detail
     }
 
+    /// What is said in headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         let (name, status, title) = self.code.facts();
         let form = Form {
@@ -192,7 +201,7 @@ impl Problem {
         let body = serde_json::to_vec(&form).expect("our own types have a form in JSON");
         let mut response = Response::new(Body::full(body));
         *response.status_mut() = status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = *self.headers;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         response
     }

@@ -115,7 +115,7 @@ impl Route {
         let handler: Handler = Box::new(move |http, raw| {
             let names = known.clone();
             Box::pin(async move {
-                let call = Call::read(&http, &names, raw).await?;
+                let call = Call::read(&names, raw)?;
                 handler(http, call).await.map(A::into_response)
             })
         });

@@ -28,8 +28,14 @@ use std::rc::Rc;
 const ATTEMPTS: u32 = 20;
 
 /// Corners of the cluster's own, which other parts of this API write.
-const RESERVED: [&str; 5] =
-    ["/quipu/locks", "/quipu/elections", "/quipu/flags", "/quipu/flag-history", "/quipu/flag-evaluators"];
+const RESERVED: [&str; 6] = [
+    "/quipu/locks",
+    "/quipu/elections",
+    "/quipu/flags",
+    "/quipu/flag-history",
+    "/quipu/flag-evaluators",
+    "/quipu/flag-evaluator-history",
+];
 
 pub(super) fn routes() -> Vec<Route> {
     let write = [Code::Forbidden, Code::NotFound, Code::BadVersion, Code::Stale, Code::Exists];

@@ -352,20 +352,34 @@ pub(crate) fn is_ready(url: &str, authority: Option<&Path>) -> bool {
 
 fn no_answer(node: &Node, error: &ureq::Error) -> NoAnswer {
     use std::io::ErrorKind;
+    let untrusted = matches!(error, ureq::Error::Io(error) if error.get_ref().is_some_and(is_untrusted));
     let sent = match error {
+        _ if untrusted => false,
         ureq::Error::Io(error) => error.kind() != ErrorKind::ConnectionRefused,
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Rustls(_) => false,
         ureq::Error::Timeout(phase) => !matches!(phase, ureq::Timeout::Connect | ureq::Timeout::Resolve),
         _ => true,
     };
     let why = match error {
+        error if untrusted => {
+            format!("{error}; --ca FILE names who has signed the nodes' certificates")
+        }
         ureq::Error::Io(error) => error.to_string(),
         ureq::Error::Timeout(ureq::Timeout::Connect) => "cannot be reached in time".into(),
         ureq::Error::Timeout(_) => "does not answer in time".into(),
-        ureq::Error::Protocol(error) => format!("what answers there is no quipu node: {error}"),
+        ureq::Error::Protocol(error) => {
+            format!("what answers there is no quipu node, or one that speaks https only: {error}")
+        }
+        ureq::Error::Rustls(error) => {
+            format!("{error}; --ca FILE names who has signed the nodes' certificates")
+        }
         other => other.to_string(),
     };
     NoAnswer { why: format!("{node}: {why}"), sent }
+}
+
+fn is_untrusted(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A name as one segment of a path: everything but what never means anything else is escaped. The nodes name a grant's

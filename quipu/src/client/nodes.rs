@@ -1,16 +1,18 @@
 //! Which nodes a command asks, and with what right.
 
-use super::{Client, NoAnswer, Request};
+use super::{Client, NoAnswer, Refusal, Request};
 use crate::Failure;
 use clap::Args;
 use quipu_node::status::Status;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 /// How long a node may take to say how it is: one that does not must not hold the others up.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -36,6 +38,18 @@ pub(crate) struct Nodes {
     /// The authority (PEM) that signed the nodes' certificates, for https; without it, those the system trusts
     #[arg(long, value_name = "FILE", global = true, env = "QUIPU_CA")]
     ca: Option<PathBuf>,
+    /// A certificate (PEM) to show, where the nodes ask for one: http = "mutual"
+    #[arg(long, value_name = "FILE", global = true, env = "QUIPU_CERTIFICATE")]
+    certificate: Option<PathBuf>,
+    /// The key (PEM) of that certificate
+    #[arg(
+        id = "certificate-key",
+        long = "key-file",
+        value_name = "FILE",
+        global = true,
+        env = "QUIPU_KEY_FILE"
+    )]
+    certificate_key: Option<PathBuf>,
     /// The bearer token to show; in the list of processes others can read it, in QUIPU_TOKEN or a file they cannot
     #[arg(
         id = "bearer-token",
@@ -59,9 +73,14 @@ impl Nodes {
             return Err("name a node with --node http://host:port".into());
         }
         // Members that a status names are reached by the same scheme, so it is known now whether one is https.
+        let own = match (&self.certificate, &self.certificate_key) {
+            (Some(certificate), Some(key)) => Some(identity(certificate, key)?),
+            (None, None) => None,
+            _ => return Err("--certificate and --key-file are only good together".into()),
+        };
         let tls = match (&self.ca, nodes.iter().any(|node| node.secure)) {
-            (Some(ca), _) => Some(trust(ca)?),
-            (None, true) => Some(trust(Path::new(SYSTEM_AUTHORITIES)).map_err(|failure| {
+            (Some(ca), _) => Some(tls(ca, own)?),
+            (None, true) => Some(tls(Path::new(SYSTEM_AUTHORITIES), own).map_err(|failure| {
                 format!("{failure}\nName the authority of the nodes' certificates with --ca FILE")
             })?),
             (None, false) => None,
@@ -131,23 +150,40 @@ impl Client {
         for node in &*self.nodes {
             match self.status_of(node) {
                 Ok(status) => return Ok((node.clone(), status)),
-                Err(failure) => failures.push(failure),
+                // The others would say the same.
+                Err(Refusal::Problem(problem)) if !problem.passes() => return Err(problem.to_string()),
+                Err(refusal) => failures.push(refusal.to_string()),
             }
         }
         Err(super::nobody_answers(&failures))
     }
 
     /// How a node says it is.
-    pub(crate) fn status_of(&self, node: &Node) -> Result<Status, Failure> {
+    pub(crate) fn status_of(&self, node: &Node) -> Result<Status, Refusal> {
         let request = Request::get("/v1/status").within(STATUS_TIMEOUT);
-        let answer = self.ask_at(node, &request).map_err(|NoAnswer { why, .. }| why)?;
-        let value = answer.json().map_err(|refusal| format!("{node}: {refusal}"))?;
-        serde_json::from_value(value).map_err(|error| format!("{node}: not a status: {error}"))
+        let no_answer = |NoAnswer { why, .. }| Refusal::NoAnswer(why);
+        let value = self.ask_at(node, &request).map_err(no_answer)?.json()?;
+        serde_json::from_value(value)
+            .map_err(|error| Refusal::NoAnswer(format!("{node}: not a status: {error}")))
     }
 }
 
 /// What trusts the authorities in a file, and nobody else.
 pub(super) fn trust(file: &Path) -> Result<TlsConfig, Failure> {
+    tls(file, None)
+}
+
+/// The same, and shows a certificate to who asks for one.
+fn tls(authorities: &Path, own: Option<ClientCert>) -> Result<TlsConfig, Failure> {
+    Ok(TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .root_certs(RootCerts::from(certificates(authorities)?))
+        .client_cert(own)
+        .build())
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
     let text = read(file)?;
     let certificates: Vec<Certificate<'static>> = parse_pem(text.as_bytes())
         .filter_map(|item| match item {
@@ -159,11 +195,19 @@ pub(super) fn trust(file: &Path) -> Result<TlsConfig, Failure> {
     if certificates.is_empty() {
         return Err(format!("{}: no certificate is in it; PEM is expected", file.display()));
     }
-    Ok(TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .root_certs(RootCerts::from(certificates))
-        .build())
+    Ok(certificates)
+}
+
+/// A certificate of our own, and its key; checked here, since the client takes it for granted that they fit.
+fn identity(certificate: &Path, key: &Path) -> Result<ClientCert, Failure> {
+    let chain = certificates(certificate)?;
+    let failed = |error: &dyn fmt::Display| format!("{}: {error}", key.display());
+    let key = PrivateKey::from_pem(read(key)?.as_bytes()).map_err(|error| failed(&error))?;
+    let der = chain.iter().map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect();
+    let key_der = PrivateKeyDer::try_from(key.der().to_vec()).map_err(|error| failed(&error))?;
+    CertifiedKey::from_der(der, key_der, &rustls::crypto::ring::default_provider())
+        .map_err(|error| failed(&error))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

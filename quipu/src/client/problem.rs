@@ -68,7 +68,11 @@ impl fmt::Display for Problem {
             (title, detail) if detail.starts_with(title) => detail.to_string(),
             (title, detail) => format!("{title}: {detail}"),
         };
-        write!(out, "{said} [{code}]")
+        write!(out, "{said} [{code}]")?;
+        if code == "unauthorized" {
+            out.write_str("\nShow one with --token-file FILE, or in QUIPU_TOKEN")?;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::clients::{Answer, Phase, Work};
 use super::convert::answer_of;
-use super::features::FLAGS_PATH;
+use super::features::{EVALUATORS_PATH, FLAGS_PATH};
 use super::members;
 use super::service::Coordination;
 use super::stamped::{Carried, unstamp};
@@ -61,7 +61,7 @@ impl Coordination {
             let told = watches.trigger(path, change).into_iter();
             events.extend(told.map(|watcher| (watcher, change, String::from(path))));
             settings_changed |= path == members::SETTING_LINEARIZABLE_READS;
-            flags_changed |= path.starts_with(FLAGS_PATH);
+            flags_changed |= path.starts_with(FLAGS_PATH) || path.starts_with(EVALUATORS_PATH);
         });
         for (watcher, change, path) in events {
             self.tell_watcher(zxid, watcher, change, path, env);

@@ -27,6 +27,9 @@ const SAY_EVERY: Duration = Duration::from_millis(500);
 /// The flags of the cluster and of its users.
 pub(super) const FLAGS_PATH: &str = "/quipu/flags";
 
+/// The rules that flags share.
+pub(super) const EVALUATORS_PATH: &str = "/quipu/flag-evaluators";
+
 /// Something new in the log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Feature {

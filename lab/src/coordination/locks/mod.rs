@@ -6,7 +6,7 @@
 //! | tokens grow over everything, and are the indices of their entries | likewise |
 //! | all nodes tell the same of each entry, and in the log's order | likewise |
 //! | a request is granted once, and a retry hears of the same grant | likewise, and every answer |
-//! | first come, first served | likewise: who was told that it waits, and who was granted |
+//! | first come, first served | who was seen behind whom in a queue, and who was granted first |
 //! | a lease lasts as long as promised, or longer: a new leader begins it again | the time of its end in the simulated world |
 //! | who counts its lease right is not mistaken | what every holder believes, whenever it does something, unless its clock has jumped |
 //! | no stale holder's write is accepted | [`storage`], the service's own fence, guarded writes of its tree |
@@ -235,6 +235,10 @@ impl Holders {
                     return;
                 }
                 self.truth.told(node, emission.incarnation, *index, event, now);
+                let lock = simulation.node(node).and_then(|node| node.locks().lock(event.name()));
+                if let Some(lock) = lock {
+                    self.truth.queue(event.name(), lock);
+                }
                 self.tell_whose_turn_it_is(simulation, node, event);
             }
             Event::Answered { id, result } => {
@@ -385,6 +389,7 @@ impl Holders {
             ("holder clock jumps", jumps),
             ("lock leases expired", self.truth.expired),
             ("lock grants evicted", self.truth.evicted),
+            ("lock waiters behind others", self.truth.waited()),
             ("fence passed", guards_passed),
             ("fence refused", guards_refused),
             ("guarded write done", writes_done),

@@ -3,7 +3,7 @@
 use super::LOCKS;
 use crate::sim::Nanoseconds;
 use quipu_base::NodeId;
-use quipu_machines::locks::{End, Event, Outcome, RequestKey, Token};
+use quipu_machines::locks::{End, Event, Lock, Outcome, RequestKey, Token};
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,10 +40,11 @@ pub(super) struct Truth {
     holders: BTreeMap<SmolStr, BTreeSet<Token>>,
     /// Until when permits rest.
     resting: BTreeMap<SmolStr, Vec<Nanoseconds>>,
-    /// Which request was granted by which entry, queued by which (as far as somebody was told), and withdrawn.
+    /// Which request was granted by which entry, and withdrawn by which.
     granted: BTreeMap<Request, u64>,
-    queued: BTreeMap<Request, u64>,
     withdrawn: BTreeMap<Request, u64>,
+    /// Who was seen in a queue just before whom.
+    before: BTreeSet<(SmolStr, RequestKey, RequestKey)>,
     /// Guards that passed, by the entry.
     guards: BTreeMap<u64, Token>,
     pub(super) expired: u64,
@@ -125,26 +126,25 @@ impl Truth {
     }
 
     /// Somebody was told what came of asking for a lock: the same as the log says.
-    pub(super) fn answered(&mut self, index: u64, name: &SmolStr, request: &RequestKey, outcome: &Outcome) {
-        match outcome {
-            Outcome::Granted(grant) => {
-                let granted =
-                    self.grants.get(&grant.token).expect("a node tells of a grant before it answers");
-                assert_eq!(
-                    (&granted.name, &granted.request),
-                    (name, request),
-                    "an answer to another request"
-                );
-                assert!(
-                    self.in_force(grant.token, index),
-                    "entry {index} answers with a grant that has ended"
-                );
-            }
-            Outcome::Queued(_) => {
-                self.queued.entry((name.clone(), request.clone())).or_insert(index);
-            }
-            _ => {}
+    pub(super) fn answered(&self, index: u64, name: &SmolStr, request: &RequestKey, outcome: &Outcome) {
+        if let Outcome::Granted(grant) = outcome {
+            let granted = self.grants.get(&grant.token).expect("a node tells of a grant before it answers");
+            assert_eq!((&granted.name, &granted.request), (name, request), "an answer to another request");
+            assert!(self.in_force(grant.token, index), "entry {index} answers with a grant that has ended");
         }
+    }
+
+    /// A lock's queue, as a node has it at some moment.
+    pub(super) fn queue(&mut self, name: &SmolStr, lock: &Lock) {
+        let requests = || lock.waiters.iter().map(|waiter| &waiter.claim.request);
+        for (one, next) in requests().zip(requests().skip(1)) {
+            self.before.insert((name.clone(), one.clone(), next.clone()));
+        }
+    }
+
+    /// How often somebody was seen to wait behind somebody else.
+    pub(super) fn waited(&self) -> u64 {
+        self.before.len() as u64
     }
 
     /// A fence has let a token pass.
@@ -167,18 +167,13 @@ impl Truth {
     pub(super) fn judge(&self) {
         let guards: Vec<Token> = self.guards.values().copied().collect();
         assert!(guards.is_sorted(), "a fence lets a smaller token pass after a greater one: {guards:?}");
-        for (request, index) in &self.granted {
-            let Some(queued) = self.queued.get(request) else { continue };
-            for (other, earlier) in &self.queued {
-                let ends = [self.granted.get(other), self.withdrawn.get(other)];
-                let left = ends.into_iter().flatten().min();
-                if other.0 == request.0 && earlier < queued {
-                    assert!(
-                        left.is_some_and(|left| left < index),
-                        "{request:?} waited since {queued} and has it at {index}, before {other:?}, who waited since {earlier}"
-                    );
-                }
-            }
+        for (name, one, next) in &self.before {
+            let request = (name.clone(), next.clone());
+            let Some(index) = self.granted.get(&request) else { continue };
+            let other = (name.clone(), one.clone());
+            let left = [self.granted.get(&other), self.withdrawn.get(&other)].into_iter().flatten().min();
+            let served = left.is_some_and(|left| left < index);
+            assert!(served, "{name}: {next} has it at entry {index}, before {one}, who had come first");
         }
     }
 }
