@@ -293,6 +293,8 @@ fn locks_and_fences_outlive_snapshots_and_restarts_of_everybody() {
     assert!(cluster.node(node).locks().grant("locks/backup", first.token).is_some());
     let stale = lock(&mut cluster, node, guard(Token(first.token.0 - 1))).1;
     assert_eq!(stale, Outcome::Refused(Refusal::Stale(first.token)));
+    let typo = lock(&mut cluster, node, guard(Token(1_000_000_000_000))).1;
+    assert_eq!(typo, Outcome::Refused(Refusal::Invalid("token")), "nobody was granted that yet");
     let next = locks::Command::Acquire {
         name: "locks/other".into(),
         claim: Claim { owner: "o".into(), request: "r".into() },

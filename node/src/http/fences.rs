@@ -10,7 +10,7 @@ use super::page::{Listing, Page};
 use super::problem::{Code, Problem};
 use super::routes::Route;
 use super::values::Bounded;
-use quipu_machines::locks::{Command, Outcome, Token};
+use quipu_machines::locks::{Command, Outcome, Refusal, Token};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
@@ -72,6 +72,9 @@ async fn check(http: Rc<Http>, call: Call<Path, Nothing, Shown>) -> Result<Json<
     let command = Command::Guard { resource: (&*resource).into(), token: Token(token) };
     match http.control.lock(command).await?.1 {
         Outcome::Kept => Ok(Json::of(Passed { resource: resource.into_string(), token, minimum: token })),
+        Outcome::Refused(Refusal::Invalid("token")) => {
+            Err(Problem::bad_request("token: it is greater than any that was granted so far"))
+        }
         Outcome::Refused(refusal) => Err(refusal.into()),
         other => unreachable!("nobody is answered {other:?} who shows a token"),
     }

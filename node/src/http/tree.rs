@@ -1,7 +1,7 @@
 //! The tree that ZooKeeper's clients know, a node at a time, with writes that a lock's token guards.
 //!
 //! Whoever asks here has no session: there are no ephemeral nodes and no watches, and to ACLs everybody is `world`, but
-//! that the role admin is the super user.
+//! that a token of the role admin makes the super user.
 
 use super::Http;
 use super::access::{Caller, Role};
@@ -234,9 +234,11 @@ fn path(path: &str) -> Result<String, Problem> {
 }
 
 /// Who asks, to ACLs.
-fn identities(caller: &Caller) -> Vec<Identity> {
+fn identities(http: &Http, caller: &Caller) -> Vec<Identity> {
     let everything = || Identity { scheme: "super".into(), id: "".into() };
-    (caller.role >= Role::Admin).then(everything).into_iter().collect()
+    // Where nobody shows a token, ACLs are all that keeps one user of the tree from another.
+    let is_shown = caller.role >= Role::Admin && !http.access.is_open();
+    is_shown.then(everything).into_iter().collect()
 }
 
 fn writable(path: &str) -> Result<(), Problem> {
@@ -277,7 +279,7 @@ async fn get(http: Rc<Http>, call: Call<Path, Look>) -> Result<Json<Node>, Probl
     let Look { children, limit, after, stale } = call.query;
     confirm_unless(&http, stale).await?;
     let core = http.control.core().borrow();
-    let (tree, who) = (core.tree(), identities(&call.caller));
+    let (tree, who) = (core.tree(), identities(&http, &call.caller));
     let (data, facts) = tree.data(&path, &who).map_err(|error| refused(error, &path))?;
     let data = data.unwrap_or_default();
     let (data, data_base64) = match std::str::from_utf8(&data) {
@@ -299,7 +301,7 @@ async fn put(http: Rc<Http>, call: Call<Path, Nothing, Put>) -> Result<Json<Writ
     let Put { data, data_base64, version, create, guard } = call.body;
     let data = read_data(data, data_base64)?;
     let guard = guard.map(granted);
-    let who = identities(&call.caller);
+    let who = identities(&http, &call.caller);
     for _ in 0..ATTEMPTS {
         http.control.confirm().await?;
         let known = http.control.core().borrow().tree().exists(&path);
@@ -369,7 +371,7 @@ async fn delete(http: Rc<Http>, call: Call<Path, Delete>) -> Result<Json<Deleted
         (None, None) => None,
         _ => return Err(Problem::bad_request("token: a guard is a lock and its token, both or neither")),
     };
-    let who = identities(&call.caller);
+    let who = identities(&http, &call.caller);
     for _ in 0..ATTEMPTS {
         http.control.confirm().await?;
         let known =

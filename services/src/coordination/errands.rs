@@ -119,6 +119,11 @@ impl Coordination {
         command: &locks::Command,
         env: &mut Env<Self>,
     ) -> locks::Outcome {
+        // A token that the log has not reached was granted by nobody, and would shut the resource for everybody.
+        if matches!(command, locks::Command::Guard { token, .. } if token.0 >= index) {
+            self.tree.skip(index as i64);
+            return locks::Outcome::Refused(locks::Refusal::Invalid("token"));
+        }
         let mut told = Vec::new();
         let outcome = self.locks.apply(index, command, &mut |event| told.push(event));
         let ops: Vec<Op> = told.iter().filter_map(shown).collect();
