@@ -379,7 +379,7 @@ fn no_answer(node: &Node, error: &ureq::Error) -> NoAnswer {
 }
 
 fn is_untrusted(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+    matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A name as one segment of a path: everything but what never means anything else is escaped. The nodes name a grant's
